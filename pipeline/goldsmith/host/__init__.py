@@ -1,0 +1,1 @@
+"""What goldsmith needs of the host: subprocesses, namespaces, files, progress."""

@@ -1,0 +1,90 @@
+"""Files that are either whole or absent: build beside, fsync, rename."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from goldsmith.errors import HostError
+
+
+@contextlib.contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Yield a path beside ``target`` to write; on success it takes target's place in one step.
+
+    On any exception the half-written file is removed and ``target`` is as it was.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
+    os.close(handle)
+    part = Path(name)
+    try:
+        yield part
+        with part.open("rb") as stream:
+            os.fsync(stream.fileno())
+        part.chmod(0o644)
+        part.replace(target)
+        _sync_folder(target.parent)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_text(target: Path, text: str) -> None:
+    """Replace ``target`` by ``text`` atomically."""
+    with replacing(target) as part:
+        part.write_text(text)
+
+
+def write_json(target: Path, document: Any) -> None:
+    """Replace ``target`` by a JSON document, keys sorted, atomically."""
+    write_text(target, json.dumps(document, indent=2, sort_keys=True) + "\n")
+
+
+def file_digest(path: Path, algorithm: str = "sha256") -> str:
+    """Hex digest of a file's bytes."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, algorithm).hexdigest()
+
+
+def document_digest(document: Any) -> str:
+    """sha256 of a JSON-like document, independent of the order of its keys."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an exclusive lock that dies with its owner; waits for another holder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as stream:
+        fcntl.flock(stream, fcntl.LOCK_EX)
+        yield
+
+
+def require_space(folder: Path, needed: int, what: str) -> None:
+    """Raise HostError unless ``needed`` bytes are free where ``folder`` lies (or will)."""
+    existing = folder
+    while not existing.exists():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
+    if free < needed:
+        raise HostError(
+            f"{what} needs {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free",
+            where=str(folder),
+            hint="free some space, or set GOLDSMITH_WORK, GOLDSMITH_CACHE or GOLDSMITH_IMAGES to a larger disk",
+        )

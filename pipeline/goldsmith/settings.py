@@ -1,0 +1,57 @@
+"""The only module that reads the environment."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+#: elements/, recipes/ and cloud-config/ stand beside pipeline/ in a checkout.
+PROJECT_ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where goldsmith reads and writes, taken once from the environment by ``from_environment``."""
+
+    #: artefacts that can be made again: trees, downloads, measured facts of the host
+    cache_dir: Path
+    #: scratch space; holds a whole tree and a raw disk while an image is baked
+    work_dir: Path
+    #: the local catalogue that ``publish`` writes without a cloud
+    images_dir: Path
+    #: where elements are looked up, the project's own last
+    elements_path: tuple[Path, ...]
+    #: base URL of a package mirror that overrides the host's own apt sources
+    mirror: str | None
+    #: a caller in CI wants plain progress lines
+    plain_progress: bool
+    #: what subprocesses may inherit; never the whole environment
+    base_environment: Mapping[str, str]
+
+
+_INHERITED = ("PATH", "HOME", "LANG", "USER", "LOGNAME", "http_proxy", "https_proxy", "no_proxy", "TMPDIR")
+
+
+def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings; every path is absolute."""
+    env = os.environ if environ is None else environ
+    home = Path(env.get("HOME", "/root"))
+    cache_home = Path(env.get("XDG_CACHE_HOME") or home / ".cache")
+    cache = Path(env.get("GOLDSMITH_CACHE") or cache_home / "goldsmith").absolute()
+    own = PROJECT_ROOT / "elements"
+    extra = [Path(part).absolute() for part in env.get("ELEMENTS_PATH", "").split(":") if part]
+    inherited = {name: env[name] for name in _INHERITED if env.get(name)}
+    # A user's PATH often lacks the administrator's folders, where mke2fs and ip live.
+    paths = inherited.get("PATH", "").split(":")
+    inherited["PATH"] = ":".join([*paths, *(p for p in ("/usr/sbin", "/sbin", "/usr/bin", "/bin") if p not in paths)])
+    return Settings(
+        cache_dir=cache,
+        work_dir=Path(env.get("GOLDSMITH_WORK") or cache / "work").absolute(),
+        images_dir=Path(env.get("GOLDSMITH_IMAGES") or "images").absolute(),
+        elements_path=(*(path for path in extra if path != own), own),
+        mirror=env.get("GOLDSMITH_MIRROR") or None,
+        plain_progress=bool(env.get("CI")) or env.get("TERM") == "dumb",
+        base_environment=inherited,
+    )
