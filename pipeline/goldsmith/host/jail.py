@@ -46,6 +46,11 @@ class Jail:
         self._reader.start()
 
     @property
+    def environment(self) -> dict[str, str]:
+        """What every process in the jail gets, unless a call adds to it."""
+        return dict(self._environment)
+
+    @property
     def pid(self) -> int:
         """Process id, outside, of the jail's ``unshare`` (or of the sudo around it)."""
         return self._process.pid

@@ -1,0 +1,115 @@
+"""A tree becomes a disk: partition table, ext4, ESP, boot loaders, compressed qcow2.
+
+Nothing is mounted from the result, no loop device is used, and the host's kernel needs neither vfat nor
+device-mapper: every file system is written by a program of user space into one raw file.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from pathlib import Path
+
+from goldsmith.bake.bootloader import esp_files, install_bios_boot_sector, install_grub, require_grub
+from goldsmith.bake.layout import MIB, SECTOR, Layout
+from goldsmith.host.jail import Jail
+from goldsmith.host.progress import Progress
+
+
+def fstab(layout: Layout) -> str:
+    """/etc/fstab: the root grows with its partition (systemd-growfs), the ESP is mounted for GRUB's upgrades."""
+    return textwrap.dedent(
+        f"""\
+        UUID={layout.root_uuid} / ext4 rw,relatime,errors=remount-ro,x-systemd.growfs 0 1
+        UUID={layout.esp_uuid} /boot/efi vfat defaults,umask=0077 0 2
+        """
+    )
+
+
+def make_disk(
+    jail: Jail, tree: Path, scratch: Path, layout: Layout, target: Path, *, epoch: int, progress: Progress
+) -> None:
+    """Write ``tree`` (a folder owned by root in the jail) as a qcow2 to ``target``.
+
+    ``scratch`` is an empty folder with room for the raw disk; ``epoch`` is the time, in seconds, that file systems
+    are stamped with.  Raises InputError if the tree has no boot loader, CommandFailedError if a tool fails.
+    """
+    require_grub(tree)
+    raw = scratch / "disk.raw"
+    stamp = {"SOURCE_DATE_EPOCH": str(epoch), "E2FSPROGS_FAKE_TIME": str(epoch)}
+    with progress.step("boot loaders"):
+        _complete_tree(jail, tree, scratch, layout)
+        install_grub(jail, tree, scratch, layout)
+    with progress.step("partitions and file systems"):
+        with raw.open("wb") as stream:
+            stream.truncate(layout.size)
+        table = scratch / "sfdisk.txt"
+        table.write_text(layout.sfdisk_script())
+        jail.run(["sfdisk", "--quiet", "--no-tell-kernel", "--no-reread", raw], stdin=table, deadline=60)
+        _make_root(jail, tree, layout, raw, stamp)
+        _make_esp(jail, tree, scratch, layout, raw, stamp)
+        install_bios_boot_sector(jail, tree, scratch, raw)
+    with progress.step("compressed qcow2"):
+        compress(jail, raw, target)
+
+
+def compress(jail: Jail, raw: Path, target: Path) -> None:
+    """Convert to qcow2 with zstd clusters, written out of order by several coroutines."""
+    options = "compat=1.1,compression_type=zstd"
+    argv = ["qemu-img", "convert", "-c", "-m", "8", "-W", "-f", "raw", "-O", "qcow2", "-o", options, raw, target]
+    jail.run(argv, deadline=1800)
+
+
+def _complete_tree(jail: Jail, tree: Path, scratch: Path, layout: Layout) -> None:
+    # DIB's tar leaves out the folders of the kernel's own file systems and keeps its loop device's lost+found.
+    folders = [tree / name for name in ("proc", "sys", "dev", "run", "boot/efi")]
+    jail.run(["mkdir", "-p", *folders], deadline=10)
+    jail.run(["rm", "-rf", tree / "lost+found"], deadline=10)
+    table = scratch / "fstab"
+    table.write_text(fstab(layout))
+    jail.run(["install", "-m", "0644", table, tree / "etc/fstab"], deadline=10)
+
+
+def _make_root(jail: Jail, tree: Path, layout: Layout, raw: Path, stamp: dict[str, str]) -> None:
+    jail.run(
+        [
+            "mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, "-L", "root", "-U", layout.root_uuid,
+            "-E", f"offset={layout.root.start},hash_seed={layout.hash_seed},root_owner=0:0",
+            raw, f"{layout.root.size // 1024}k",
+        ],
+        deadline=900,
+        env=stamp,
+        hint="if the file system is full: raise disk.size in the recipe",
+    )  # fmt: skip
+
+
+def _make_esp(jail: Jail, tree: Path, scratch: Path, layout: Layout, raw: Path, stamp: dict[str, str]) -> None:
+    image = scratch / "esp.img"
+    with image.open("wb") as stream:
+        stream.truncate(layout.esp.size)
+    jail.run(
+        ["mkfs.vfat", "-F", "32", "-n", "ESP", "-i", f"{layout.esp_serial:08x}", "--invariant", image],
+        deadline=60,
+        env=stamp,
+    )
+    files = esp_files(tree, layout)
+    folders = sorted({parent.as_posix() for name in files for parent in Path(name).parents if parent.name})
+    for folder in folders:
+        jail.run(["mmd", "-i", image, f"::{folder}"], deadline=30, env=stamp)
+    for name, content in files.items():
+        if isinstance(content, str):
+            source = scratch / "esp-file"
+            source.write_text(content)
+        else:
+            source = content
+        jail.run(["mcopy", "-m", "-i", image, source, f"::{name}"], deadline=60, env=stamp)
+    # The partition is copied in place; the holes of the image stay holes of the disk.
+    jail.run(
+        [
+            "dd", f"if={image}", f"of={raw}", "bs=1M", f"seek={layout.esp.start // MIB}",
+            "conv=notrunc,sparse", "status=none",
+        ],
+        deadline=60,
+    )  # fmt: skip
+
+
+__all__ = ["SECTOR", "compress", "fstab", "make_disk"]
