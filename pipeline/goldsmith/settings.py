@@ -25,6 +25,8 @@ class Settings:
     elements_path: tuple[Path, ...]
     #: base URL of a package mirror that overrides the host's own apt sources
     mirror: str | None
+    #: the same for the security suite
+    security_mirror: str | None
     #: a caller in CI wants plain progress lines
     plain_progress: bool
     #: what subprocesses may inherit; never the whole environment
@@ -52,6 +54,7 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         images_dir=Path(env.get("GOLDSMITH_IMAGES") or "images").absolute(),
         elements_path=(*(path for path in extra if path != own), own),
         mirror=env.get("GOLDSMITH_MIRROR") or None,
+        security_mirror=env.get("GOLDSMITH_SECURITY_MIRROR") or None,
         plain_progress=bool(env.get("CI")) or env.get("TERM") == "dumb",
         base_environment=inherited,
     )

@@ -29,7 +29,12 @@ _SIGNED = {
 
 def require_grub(tree: Path) -> None:
     """Raise InputError if the tree lacks the GRUB parts of either firmware, before any work is done on it."""
-    wanted = ("usr/sbin/grub-mkconfig", "usr/bin/grub-mkimage", "usr/lib/grub/i386-pc/boot.img", *map(str, _SIGNED.values()))
+    wanted = (
+        "usr/sbin/grub-mkconfig",
+        "usr/bin/grub-mkimage",
+        "usr/lib/grub/i386-pc/boot.img",
+        *map(str, _SIGNED.values()),
+    )
     missing = [name for name in wanted if not (tree / name).exists()]
     if missing:
         raise InputError(
@@ -100,17 +105,22 @@ def install_grub(jail: Jail, tree: Path, scratch: Path, layout: Layout) -> None:
 
     ``tree`` belongs to root; ``scratch`` is an empty folder.  Raises CommandFailedError with GRUB's own words.
     """
-    chroot = ["chroot", tree]
+    chroot: list[str | Path] = ["chroot", tree]
     for platform in ("i386-pc", "x86_64-efi"):
         folder = tree / "boot/grub" / platform
         jail.run(["mkdir", "-p", folder], deadline=10)
         jail.run(["cp", "-a", f"{tree}/usr/lib/grub/{platform}/.", folder], deadline=60)
-    jail.run([*chroot, "sh", "-c", "mkdir -p /boot/grub/fonts && cp /usr/share/grub/unicode.pf2 /boot/grub/fonts/"], deadline=10)
+    jail.run(
+        [*chroot, "sh", "-c", "mkdir -p /boot/grub/fonts && cp /usr/share/grub/unicode.pf2 /boot/grub/fonts/"],
+        deadline=10,
+    )
     with _chroot_mounts(jail, tree, scratch, layout):
         jail.run([*chroot, "grub-editenv", "/boot/grub/grubenv", "create"], deadline=30)
         jail.run([*chroot, "grub-mkconfig", "-o", "/boot/grub/grub.cfg"], deadline=120)
         early = scratch / "early.cfg"
-        early.write_text(f"search.fs_uuid {layout.root_uuid} root hd0,gpt{layout.root.number}\nset prefix=($root)/boot/grub\n")
+        early.write_text(
+            f"search.fs_uuid {layout.root_uuid} root hd0,gpt{layout.root.number}\nset prefix=($root)/boot/grub\n"
+        )
         jail.run(["cp", early, tree / "boot/grub/i386-pc/load.cfg"], deadline=10)
         jail.run(
             [
@@ -155,8 +165,9 @@ def install_bios_boot_sector(jail: Jail, tree: Path, scratch: Path, disk: Path) 
     script = (
         'mount --rbind /proc "$1/proc" && mount --bind "$2" "$1/disk.raw" && '
         'mount --bind "$3" "$1/proc/$$/mountinfo" && '
-        'exec chroot "$1" /usr/lib/grub/i386-pc/grub-bios-setup --directory /boot/grub/i386-pc --device-map /dev/null /disk.raw'
+        'exec chroot "$1" "$4" --directory /boot/grub/i386-pc --device-map /dev/null /disk.raw'
     )
-    argv = ["unshare", "--mount", "sh", "-c", script, "grub-bios-setup", tree, disk, mountinfo]
+    setup = "/usr/lib/grub/i386-pc/grub-bios-setup"
+    argv: list[str | Path] = ["unshare", "--mount", "sh", "-c", script, "grub-bios-setup", tree, disk, mountinfo, setup]
     jail.run(argv, deadline=60)
     jail.run(["rm", target], deadline=10)

@@ -80,6 +80,8 @@ def build_tree(
         log_file=log_file,
         hint=f"the whole log of the build is {log_file}",
     )
+    # DIB's manifests are readable by root alone.
+    jail.run(["chmod", "-R", "a+rX", scratch / "manifests"], deadline=60)
     return Tree(tar=scratch / "tree.tar", packages=_packages(scratch / "manifests"))
 
 

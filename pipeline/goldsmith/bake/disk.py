@@ -20,7 +20,7 @@ def fstab(layout: Layout) -> str:
     return textwrap.dedent(
         f"""\
         UUID={layout.root_uuid} / ext4 rw,relatime,errors=remount-ro,x-systemd.growfs 0 1
-        UUID={layout.esp_uuid} /boot/efi vfat defaults,umask=0077 0 2
+        UUID={layout.esp_uuid} /boot/efi vfat defaults,umask=0077,nofail 0 2
         """
     )
 
@@ -55,7 +55,22 @@ def make_disk(
 def compress(jail: Jail, raw: Path, target: Path) -> None:
     """Convert to qcow2 with zstd clusters, written out of order by several coroutines."""
     options = "compat=1.1,compression_type=zstd"
-    argv = ["qemu-img", "convert", "-c", "-m", "8", "-W", "-f", "raw", "-O", "qcow2", "-o", options, raw, target]
+    argv: list[str | Path] = [
+        "qemu-img",
+        "convert",
+        "-c",
+        "-m",
+        "8",
+        "-W",
+        "-f",
+        "raw",
+        "-O",
+        "qcow2",
+        "-o",
+        options,
+        raw,
+        target,
+    ]
     jail.run(argv, deadline=1800)
 
 
@@ -87,7 +102,7 @@ def _make_esp(jail: Jail, tree: Path, scratch: Path, layout: Layout, raw: Path, 
     with image.open("wb") as stream:
         stream.truncate(layout.esp.size)
     jail.run(
-        ["mkfs.vfat", "-F", "32", "-n", "ESP", "-i", f"{layout.esp_serial:08x}", "--invariant", image],
+        ["mkfs.vfat", "-F", "32", "-n", "ESP", "-i", f"{layout.esp_serial:08x}", image],
         deadline=60,
         env=stamp,
     )

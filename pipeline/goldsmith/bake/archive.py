@@ -1,0 +1,108 @@
+"""The package archive: is it there, has it the release, and has it newer packages than an image holds?
+
+Only freshness is read here, over plain HTTP; apt verifies signatures when the image is built.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import hashlib
+import lzma
+import re
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from debian.debian_support import Version
+
+from goldsmith.errors import HostError, InputError
+from goldsmith.host.apt_sources import Mirrors
+from goldsmith.store.manifest import PackageFact
+
+_TIMEOUT = 30.0
+_PARAGRAPH = re.compile(r"^(Package|Version|Architecture): (.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Archive:
+    """State of the suites of one release: ``suites`` maps each suite's URL to the sha256 of its InRelease."""
+
+    suites: Mapping[str, str]
+    #: when the newest of them was made, seconds since 1970
+    epoch: int
+    architecture: str
+    components: tuple[str, ...] = field(default=("main",))
+
+
+def _get(url: str) -> bytes:
+    with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:
+        content: bytes = answer.read()
+    return content
+
+
+def read_archive(mirrors: Mirrors, release: str, architecture: str) -> Archive | None:
+    """Ask the mirrors for the state of ``release``; None where no mirror is known and DIB's default will be used.
+
+    Raises InputError if the mirror has no such release, HostError if it cannot be reached.
+    """
+    if mirrors.url is None:
+        return None
+    urls = [f"{mirrors.url.rstrip('/')}/dists/{suite}" for suite in (release, f"{release}-updates")]
+    if mirrors.security_url:
+        urls.append(f"{mirrors.security_url.rstrip('/')}/dists/{release}-security")
+    suites: dict[str, str] = {}
+    epoch = 0
+    for url in urls:
+        try:
+            content = _get(f"{url}/InRelease")
+        except urllib.error.HTTPError as error:
+            if error.code == 404:
+                raise InputError(
+                    f"the mirror has no release {release}: {url} does not exist",
+                    where="base.release",
+                    hint="check base.release, or name another mirror (recipe: mirror, or GOLDSMITH_MIRROR)",
+                ) from error
+            raise HostError(f"the mirror answers {error.code} {error.reason}", where=url) from error
+        except OSError as error:
+            raise HostError(
+                f"the package mirror cannot be reached: {getattr(error, 'reason', error)}",
+                where=url,
+                hint="check the network, or name another mirror with GOLDSMITH_MIRROR=http://HOST/debian",
+            ) from error
+        suites[url] = hashlib.sha256(content).hexdigest()
+        if match := re.search(rb"^Date: (.*)$", content, re.MULTILINE):
+            epoch = max(epoch, int(email.utils.parsedate_to_datetime(match[1].decode()).timestamp()))
+    return Archive(suites=suites, epoch=epoch, architecture=architecture)
+
+
+def newer_packages(archive: Archive, installed: Iterable[PackageFact]) -> list[str]:
+    """Packages of the image that the archive has in a newer version, as ``name old -> new``.
+
+    Raises HostError if an index cannot be read.
+    """
+    candidates: dict[str, str] = {}
+    for suite in archive.suites:
+        for component in archive.components:
+            url = f"{suite}/{component}/binary-{archive.architecture}/Packages.xz"
+            try:
+                text = lzma.decompress(_get(url)).decode()
+            except (OSError, lzma.LZMAError) as error:
+                raise HostError(f"the package index cannot be read: {error}", where=url) from error
+            for name, version in parse_index(text):
+                if name not in candidates or Version(version) > Version(candidates[name]):
+                    candidates[name] = version
+    found = []
+    for package in installed:
+        candidate = candidates.get(package.name.split(":")[0])
+        if candidate and Version(candidate) > Version(package.version):
+            found.append(f"{package.name} {package.version} -> {candidate}")
+    return found
+
+
+def parse_index(text: str) -> Iterable[tuple[str, str]]:
+    """(package, version) of each paragraph of a Packages file."""
+    for paragraph in text.split("\n\n"):
+        fields = dict(_PARAGRAPH.findall(paragraph))
+        if "Package" in fields and "Version" in fields:
+            yield fields["Package"], fields["Version"]

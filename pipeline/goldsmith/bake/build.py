@@ -1,0 +1,214 @@
+"""From a plan to an image in the store: tree, disk, manifest; or nothing at all, where the image is there already."""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from goldsmith import __version__
+from goldsmith.bake import archive as archives
+from goldsmith.bake.archive import Archive
+from goldsmith.bake.dib import Tree, build_tree
+from goldsmith.bake.disk import make_disk
+from goldsmith.bake.layout import make_layout
+from goldsmith.bake.remembered import recall, remember
+from goldsmith.bake.scratch import scratch_folder, sweep
+from goldsmith.errors import HostError
+from goldsmith.host.apt_sources import Mirrors, host_mirrors
+from goldsmith.host.files import document_digest, file_digest, require_space
+from goldsmith.host.jail import Jail, root_jail
+from goldsmith.host.progress import Progress
+from goldsmith.recipe.plan import Plan
+from goldsmith.settings import Settings
+from goldsmith.store import manifest as manifests
+from goldsmith.store.artefacts import Artefact, ArtefactStore
+from goldsmith.store.manifest import Manifest, PackageFact, Step, UsedElement
+
+IMAGE = "image.qcow2"
+MANIFEST = "manifest.json"
+KIND = "image"
+
+#: a tree, its tar and the raw disk, for a server without a desktop
+_WORK_SPACE = 4 * 2**30
+_STORE_SPACE = 2**30
+
+
+@dataclass(frozen=True)
+class Built:
+    """An image in the store.  ``cached`` if no work was needed, else ``reasons`` says why it was."""
+
+    image: Path
+    manifest: Manifest
+    cached: bool
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Standing:
+    """What the store has for a plan; ``reasons`` says why that is not enough, and is empty if it is."""
+
+    artefact: Artefact | None
+    reasons: tuple[str, ...]
+    archive: Archive | None
+
+
+def build(plan: Plan, settings: Settings, progress: Progress, *, again: bool = False) -> Built:
+    """Bake the plan's image, unless the store has it and the archive has nothing newer for it.
+
+    Raises InputError if the archive lacks the release, HostError where the host lacks root, space or the network,
+    CommandFailedError where DIB or a tool fails.  A build that is killed leaves no mount, process or half-written
+    image, and the next one removes its scratch folder.
+    """
+    standing = look(plan, settings, progress)
+    if standing.artefact and not standing.reasons and not again:
+        return _built(standing.artefact, cached=True)
+    require_space(settings.work_dir, _WORK_SPACE, "building the image")
+    require_space(settings.cache_dir, _STORE_SPACE, "keeping the image")
+    suites = dict(standing.archive.suites) if standing.archive else {}
+    # Built again on request, the image gets a key of its own: what is in the store is never changed.
+    key = document_digest([plan.digest, suites, time.time() if again else None])
+    artefact = _store(settings).put(KIND, key, lambda folder: _bake(plan, standing.archive, settings, progress, folder))
+    remember(plan, settings, key, suites)
+    return _built(artefact, cached=False, reasons=standing.reasons)
+
+
+def _built(artefact: Artefact, *, cached: bool, reasons: tuple[str, ...] = ()) -> Built:
+    return Built(artefact.file(IMAGE), manifests.read(artefact.file(MANIFEST)), cached, reasons)
+
+
+def _store(settings: Settings) -> ArtefactStore:
+    return ArtefactStore(settings.cache_dir / "artefacts")
+
+
+def look(plan: Plan, settings: Settings, progress: Progress) -> Standing:
+    """What is there already, and why it would be built; nothing is built."""
+    pointer = recall(plan, settings)
+    artefact = None
+    reasons: tuple[str, ...] = ("no image of this recipe was built yet",)
+    if pointer is not None and pointer.plan_digest != plan.digest:
+        reasons = tuple(plan.differences(pointer.inputs))
+    elif pointer is not None:
+        artefact = _store(settings).get(KIND, pointer.key)
+        reasons = () if artefact else ("the image is no longer in the store, or was damaged there",)
+    try:
+        base = plan.recipe.base
+        archive = archives.read_archive(mirrors_for(plan, settings), base.release, base.architecture)
+    except HostError as error:
+        if artefact is None:
+            raise
+        progress.note(f"newer packages were not looked for: {error.message}")
+        return Standing(artefact, (), None)
+    if pointer is None or artefact is None or archive is None or pointer.suites == archive.suites:
+        return Standing(artefact, reasons, archive)
+    with progress.step("package index"):
+        newer = archives.newer_packages(archive, manifests.read(artefact.file(MANIFEST)).packages)
+    if not newer:
+        remember(plan, settings, pointer.key, archive.suites)
+    return Standing(artefact, tuple(f"newer package: {line}" for line in newer), archive)
+
+
+def mirrors_for(plan: Plan, settings: Settings) -> Mirrors:
+    """Where packages come from: the recipe's mirror, else the settings', else the host's own apt sources."""
+    own = host_mirrors(plan.recipe.base.distribution)
+    if plan.recipe.mirror:
+        return Mirrors(plan.recipe.mirror.url, plan.recipe.mirror.security_url or own.security_url)
+    if settings.mirror:
+        return Mirrors(settings.mirror, settings.security_mirror or own.security_url)
+    return own
+
+
+def _mirror_variables(plan: Plan, mirrors: Mirrors) -> dict[str, str]:
+    found = {"DIB_DISTRIBUTION_MIRROR": mirrors.url, "DIB_DEBIAN_SECURITY_MIRROR": mirrors.security_url}
+    if plan.recipe.mirror and plan.recipe.mirror.keep:
+        found |= {"DIB_GENERALIZE_MIRROR": mirrors.url, "DIB_GENERALIZE_SECURITY_MIRROR": mirrors.security_url}
+    return {name: url for name, url in found.items() if url and name not in plan.environment}
+
+
+def _bake(plan: Plan, archive: Archive | None, settings: Settings, progress: Progress, folder: Path) -> None:
+    """Write image and manifest into ``folder``."""
+    epoch = archive.epoch if archive else int(time.time())
+    first_step = len(progress.finished)
+    with root_jail(settings.base_environment) as jail:
+        for line in sweep(settings.work_dir, jail):
+            progress.note(f"left by a build that was killed: {line}")
+        with scratch_folder(settings.work_dir, jail) as scratch:
+            tree = _tree(jail, plan, settings, scratch, progress)
+            image = scratch / IMAGE
+            _disk(jail, plan, tree, scratch, image, epoch, progress)
+            # Root made it; from here on it is the caller's.
+            jail.run(["chown", f"{os.getuid()}:{os.getgid()}", image], deadline=30)
+            with progress.step("manifest"):
+                jail.run(["cp", "--reflink=auto", image, folder / IMAGE], deadline=600)
+                jail.run(["chown", f"{os.getuid()}:{os.getgid()}", folder / IMAGE], deadline=30)
+                steps = tuple(Step(name=n, seconds=round(s, 2)) for n, s in progress.finished[first_step:])
+                manifests.write(folder / MANIFEST, _manifest(plan, tree, folder / IMAGE, steps))
+
+
+def _tree(jail: Jail, plan: Plan, settings: Settings, scratch: Path, progress: Progress) -> Tree:
+    log_file = settings.cache_dir / "logs" / f"{plan.recipe.name}.dib.log"
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    log_file.unlink(missing_ok=True)
+    cache = settings.cache_dir / "dib"
+    cache.mkdir(parents=True, exist_ok=True)
+    with progress.step("tree (diskimage-builder)"):
+        return build_tree(
+            jail,
+            scratch,
+            elements=plan.dib_elements,
+            packages=plan.recipe.packages,
+            environment={**plan.environment, **_mirror_variables(plan, mirrors_for(plan, settings))},
+            elements_path=[path for path in settings.elements_path if path.is_dir()],
+            cache=cache,
+            architecture=plan.recipe.base.architecture,
+            log_file=log_file,
+        )
+
+
+def _disk(jail: Jail, plan: Plan, tree: Tree, scratch: Path, image: Path, epoch: int, progress: Progress) -> None:
+    root = scratch / "root"
+    disk = scratch / "disk"
+    root.mkdir()
+    disk.mkdir()
+    with progress.step("unpack the tree"):
+        unpack: list[str | Path] = [
+            "tar",
+            "-C",
+            root,
+            "--numeric-owner",
+            "--xattrs",
+            "--xattrs-include=*",
+            "-xf",
+            tree.tar,
+        ]
+        jail.run(unpack, deadline=600)
+        jail.run(["rm", tree.tar], deadline=60)
+    layout = make_layout(plan.recipe.disk.size, plan.digest)
+    make_disk(jail, root, disk, layout, image, epoch=epoch, progress=progress)
+
+
+def _manifest(plan: Plan, tree: Tree, image: Path, steps: tuple[Step, ...]) -> Manifest:
+    base = plan.recipe.base
+    return Manifest(
+        name=plan.recipe.name,
+        recipe_digest=plan.digest,
+        inputs=dict(plan.inputs),
+        base={"distribution": base.distribution, "release": base.release, "architecture": base.architecture},
+        elements=tuple(
+            UsedElement(name=e.element.name, digest=_element_digest(plan, e.element.name)) for e in plan.elements
+        ),
+        packages=tuple(PackageFact(name=p.name, version=p.version, architecture=p.architecture) for p in tree.packages),
+        properties=dict(plan.properties),
+        firmware=plan.recipe.disk.firmware,
+        sha256=file_digest(image),
+        sha512=file_digest(image, "sha512"),
+        size=image.stat().st_size,
+        virtual_size=plan.recipe.disk.size,
+        steps=steps,
+        goldsmith_version=__version__,
+    )
+
+
+def _element_digest(plan: Plan, name: str) -> str:
+    return document_digest({k: v for k, v in plan.inputs.items() if k.startswith(f"element:{name}:")})
