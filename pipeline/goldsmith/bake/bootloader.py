@@ -46,7 +46,6 @@ def require_grub(tree: Path) -> None:
 def grub_probe_script(layout: Layout) -> str:
     """The shadow of grub-probe: answers each --target as the real one does on a virtio disk."""
     number = layout.root.number
-    hints = f"--hint-bios=hd0,gpt{number} --hint-efi=hd0,gpt{number} --hint-baremetal=ahci0,gpt{number}"
     return textwrap.dedent(
         f"""\
         #!/bin/sh
@@ -67,10 +66,7 @@ def grub_probe_script(layout: Layout) -> str:
             partuuid) echo {layout.root.guid.lower()} ;;
             partmap) echo gpt ;;
             drive) echo '(hd0,gpt{number})' ;;
-            compatibility_hint) echo hd0,gpt{number} ;;
-            hints_string) echo '{hints}' ;;
-            bios_hints | efi_hints) echo hd0,gpt{number} ;;
-            baremetal_hints) echo ahci0,gpt{number} ;;
+            # Hints: none, as there is no device.map on a virtio disk; GRUB finds the root by its UUID.
         esac
         """
     )
@@ -87,17 +83,19 @@ def _chroot_mounts(jail: Jail, tree: Path, scratch: Path, layout: Layout) -> Ite
     by_uuid.mkdir(parents=True, exist_ok=True)
     (by_uuid / layout.root_uuid).touch()
     (dev / "vda1").touch()
-    for name in ("null", "zero", "urandom"):
-        (dev / name).touch()
-        jail.run(["mount", "--bind", f"/dev/{name}", dev / name], deadline=10)
-    mounts = [(dev, tree / "dev"), (Path("/proc"), tree / "proc"), (probe, tree / "usr/sbin/grub-probe")]
-    for source, target in mounts:
-        jail.run(["mount", "--rbind", source, target], deadline=10)
-    try:
+    (dev / "null").touch()
+    mounts = [
+        (Path("/dev/null"), dev / "null"),
+        (dev, tree / "dev"),
+        (Path("/proc"), tree / "proc"),
+        (probe, tree / "usr/sbin/grub-probe"),
+    ]
+    with contextlib.ExitStack() as stack:
+        for source, target in mounts:
+            jail.run(["mount", "--rbind", source, target], deadline=10)
+            # Lazily: a mount below it may have been propagated, and must not outlive it.
+            stack.callback(jail.run, ["umount", "--recursive", "--lazy", target], deadline=10)
         yield
-    finally:
-        for _, target in reversed(mounts):
-            jail.run(["umount", "--recursive", "--lazy", target], deadline=10)
 
 
 def install_grub(jail: Jail, tree: Path, scratch: Path, layout: Layout) -> None:

@@ -69,7 +69,10 @@ def build(plan: Plan, settings: Settings, progress: Progress, *, again: bool = F
     suites = dict(standing.archive.suites) if standing.archive else {}
     # Built again on request, the image gets a key of its own: what is in the store is never changed.
     key = document_digest([plan.digest, suites, time.time() if again else None])
-    artefact = _store(settings).put(KIND, key, lambda folder: _bake(plan, standing.archive, settings, progress, folder))
+    store = _store(settings)
+    for path in store.sweep():
+        progress.note(f"left by a build that was killed: removed {path}")
+    artefact = store.put(KIND, key, lambda folder: _bake(plan, standing.archive, settings, progress, folder))
     remember(plan, settings, key, suites)
     return _built(artefact, cached=False, reasons=standing.reasons)
 

@@ -33,6 +33,7 @@ def scratch_folder(parent: Path, jail: Jail) -> Iterator[Path]:
             inner.mkdir()
             yield inner
         finally:
+            # Without check: an error of the body must not be covered; what is left is swept by the next build.
             jail.run(["rm", "-rf", "--one-file-system", folder], deadline=300, check=False)
 
 
