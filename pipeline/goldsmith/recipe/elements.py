@@ -1,0 +1,182 @@
+"""Elements: finding them, and reading the files that goldsmith adds to diskimage-builder's own."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from goldsmith.errors import InputError, Problem
+from goldsmith.recipe import dib, yamlfile
+from goldsmith.recipe.element_schema import close, parameter_problems
+from goldsmith.recipe.model import os_type_problem
+from goldsmith.recipe.problems import did_you_mean, dotted, kind_of, schema_problems
+from goldsmith.recipe.substitute import lint
+from goldsmith.settings import Settings
+
+#: files of ours; they describe an element and its proof and never reach the image
+SCHEMA, PROPERTIES, CHECKS = "schema.yaml", "properties.yaml", "checks.yaml"
+
+_NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
+
+_NAMES = {"type": "array", "items": {"type": "string", "minLength": 1}, "uniqueItems": True}
+_SCHEMA_FILE: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["summary"],
+    "properties": {
+        "summary": {"type": "string", "minLength": 1},
+        "parameters": {"type": "object"},
+        "requires": {
+            "type": "object",
+            "additionalProperties": False,
+            "properties": {"elements": _NAMES, "conflicts": _NAMES},
+        },
+    },
+}
+_PROPERTIES_FILE: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["properties"],
+    "properties": {"properties": {"type": "object", "additionalProperties": {"type": "string"}}},
+}
+#: the assertion itself is goldsmith.verify's to judge
+_CHECKS_FILE: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["checks"],
+    "properties": {
+        "checks": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["id"],
+                "properties": {"id": {"type": "string", "pattern": r"^[a-z0-9$]([a-zA-Z0-9._${}-]*)$"}},
+            },
+        },
+    },
+}
+
+
+@dataclass(frozen=True)
+class Element:
+    """One folder: ``own`` says that it is not diskimage-builder's.
+
+    ``schema`` is schema.yaml with its parameters closed; ``checks`` and ``properties`` are raw, ``${parameter}``
+    not yet replaced.
+    """
+
+    name: str
+    folder: Path
+    own: bool
+    schema: dict[str, Any] = field(default_factory=dict)
+    checks: list[dict[str, Any]] = field(default_factory=list)
+    properties: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> dict[str, Any]:
+        """The closed JSON Schema of the parameters."""
+        schema: dict[str, Any] = self.schema.get("parameters", _NO_PARAMETERS)
+        return schema
+
+    @property
+    def needs(self) -> tuple[str, ...]:
+        """Elements that must be in the build too."""
+        return tuple(self.schema.get("requires", {}).get("elements", ()))
+
+    @property
+    def conflicts(self) -> tuple[str, ...]:
+        """Elements that must not be in the build."""
+        return tuple(self.schema.get("requires", {}).get("conflicts", ()))
+
+
+def available(settings: Settings) -> dict[str, Path]:
+    """Every element that a recipe can name: name -> folder; earlier folders of the search path win."""
+    found: dict[str, Path] = {}
+    for folder in (*settings.elements_path, dib.elements_folder()):
+        if folder.is_dir():
+            for each in sorted(folder.iterdir()):
+                if each.is_dir() and re.match(r"[A-Za-z0-9]", each.name):
+                    found.setdefault(each.name, each)
+    return found
+
+
+def find(name: str, settings: Settings) -> Element:
+    """The element ``name``.  Raises InputError: unknown, or a file of it is wrong."""
+    known = available(settings)
+    if name not in known:
+        hint = did_you_mean(name, known)
+        raise InputError(problems=[Problem(name, "", f"unknown element `{name}`", hint)])
+    folder = known[name]
+    return load_folder(folder, own=folder.parent != dib.elements_folder())
+
+
+def load_folder(folder: Path, *, own: bool = True) -> Element:
+    """Read one element.  Raises InputError with all that is wrong in its schema, checks and properties."""
+    problems: list[Problem] = []
+    schema = _document(folder / SCHEMA, _SCHEMA_FILE, problems) or {}
+    parameters = schema.get("parameters")
+    if isinstance(parameters, dict):
+        wrong = parameter_problems(parameters, str(folder / SCHEMA))
+        problems.extend(wrong)
+        parameters = _NO_PARAMETERS if wrong else close(parameters)
+        schema = {**schema, "parameters": parameters}
+    checks = _document(folder / CHECKS, _CHECKS_FILE, problems) or {}
+    properties = _document(folder / PROPERTIES, _PROPERTIES_FILE, problems) or {}
+    if not problems:
+        element = Element(
+            name=folder.name,
+            folder=folder,
+            own=own,
+            schema=schema,
+            checks=checks.get("checks", []),
+            properties=properties.get("properties", {}),
+        )
+        problems = [*_check_problems(element), *_property_problems(element)]
+        if not problems:
+            return element
+    raise InputError(problems=problems)
+
+
+def _document(path: Path, schema: dict[str, Any], problems: list[Problem]) -> dict[str, Any] | None:
+    """The document in ``path``, None where there is no such file or it is wrong (then said in ``problems``)."""
+    if not path.exists():
+        return None
+    try:
+        document = yamlfile.read(path)
+    except InputError as error:
+        problems.extend(error.problems)
+        return None
+    if not isinstance(document, dict):
+        problems.append(Problem(str(path), "", f"must be a mapping, found {kind_of(document)}"))
+        return None
+    wrong = schema_problems(schema, document, str(path))
+    problems.extend(wrong)
+    return None if wrong else document
+
+
+def _check_problems(element: Element) -> list[Problem]:
+    file = str(element.folder / CHECKS)
+    found = []
+    seen: set[str] = set()
+    for index, check in enumerate(element.checks):
+        path = ("checks", index)
+        if check["id"] in seen:
+            found.append(Problem(file, dotted((*path, "id")), f"the id `{check['id']}` is there twice"))
+        seen.add(check["id"])
+        for error in lint(check, element.parameters):
+            found.append(Problem(file, dotted((*path, *error.path)), str(error), error.suggestion))
+    return found
+
+
+def _property_problems(element: Element) -> list[Problem]:
+    file = str(element.folder / PROPERTIES)
+    found = [
+        Problem(file, dotted(("properties", *error.path)), str(error), error.suggestion)
+        for error in lint(element.properties, element.parameters)
+    ]
+    value = element.properties.get("os_type")
+    if value is not None and "${" not in value and (wrong := os_type_problem(value)):
+        found.append(Problem(file, "properties.os_type", *wrong))
+    return found
