@@ -1,0 +1,360 @@
+"""A virtual machine shaped as Nova's libvirt driver shapes one, for one boot of one image.
+
+The image itself is never written: an overlay in the caller's run folder is.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Literal, Protocol, TypeVar
+
+from goldsmith.boot import guest as guest_channel
+from goldsmith.boot import screen as vga
+from goldsmith.boot import sockets
+from goldsmith.boot.accelerator import QEMU, Accelerator
+from goldsmith.boot.console import Console
+from goldsmith.boot.guest import Guest
+from goldsmith.boot.monitor import Monitor
+from goldsmith.errors import DeadlineError, HarnessError, HostError, InputError
+from goldsmith.host.deadline import Deadline
+from goldsmith.host.run import pasteable, run, tail
+from goldsmith.settings import Settings
+
+T = TypeVar("T")
+Firmware = Literal["bios", "uefi"]
+
+#: where distributions put the same build: Debian and Ubuntu, Fedora and EL, Arch, SUSE
+OVMF = (
+    (Path("/usr/share/OVMF/OVMF_CODE_4M.fd"), Path("/usr/share/OVMF/OVMF_VARS_4M.fd")),
+    (Path("/usr/share/edk2/ovmf/OVMF_CODE.fd"), Path("/usr/share/edk2/ovmf/OVMF_VARS.fd")),
+    (Path("/usr/share/edk2/x64/OVMF_CODE.4m.fd"), Path("/usr/share/edk2/x64/OVMF_VARS.4m.fd")),
+    (Path("/usr/share/qemu/ovmf-x86_64-4m-code.bin"), Path("/usr/share/qemu/ovmf-x86_64-4m-vars.bin")),
+)
+#: seconds for QEMU's monitor; the guest's own deadlines are the caller's
+START = 30.0
+FIRST_NIC_SLOT = 3
+DISK_SLOT = 0x1D
+RNG_SLOT = 0x1E
+
+
+@dataclass(frozen=True)
+class Port:
+    """A NIC's other end: the tap it is plugged into (in the lab's jail), None for QEMU's own user network."""
+
+    mac: str
+    tap: str | None
+
+
+@dataclass(frozen=True)
+class Hardware:
+    """What the machine is made of.  ``disk`` is the image's qcow2 or raw file, None for none; ``memory`` is in MiB."""
+
+    disk: Path | None
+    disk_format: Literal["qcow2", "raw"] = "qcow2"
+    firmware: Firmware = "bios"
+    ports: Sequence[Port] = ()
+    uuid: str = "00000000-0000-4000-8000-000000000001"
+    memory: int = 1024
+    cpus: int = 2
+    #: systemd system credentials handed over by SMBIOS; by default those of the guest channel
+    credentials: Mapping[str, bytes] = field(default_factory=guest_channel.credentials)
+    #: a BIOS image instead of QEMU's own
+    rom: Path | None = None
+
+
+class Launcher(Protocol):
+    """Where QEMU runs: a ``goldsmith.host.jail.Jail`` or ``LocalLauncher``."""
+
+    def spawn(self, name: str, argv: Sequence[str | os.PathLike[str]], *, log_file: Path, cwd: Path | None) -> int: ...
+
+    def poll(self, name: str) -> int | None: ...
+
+    def signal(self, name: str, number: signal.Signals) -> None: ...
+
+
+class LocalLauncher:
+    """Runs QEMU without a jail, so without the lab's networks; it dies with the thread that spawned it."""
+
+    def __init__(self) -> None:
+        self._processes: dict[str, subprocess.Popen[bytes]] = {}
+
+    def spawn(self, name: str, argv: Sequence[str | os.PathLike[str]], *, log_file: Path, cwd: Path | None) -> int:
+        words = ["setpriv", "--pdeathsig", "KILL", "--", *(os.fspath(word) for word in argv)]
+        with log_file.open("ab") as sink:
+            try:
+                process = subprocess.Popen(
+                    words, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd=cwd, start_new_session=True
+                )
+            except (FileNotFoundError, PermissionError) as error:
+                raise HostError(f"{words[0]} is not installed", hint="run: goldsmith doctor") from error
+        self._processes[name] = process
+        return process.pid
+
+    def poll(self, name: str) -> int | None:
+        return self._processes[name].poll()
+
+    def signal(self, name: str, number: signal.Signals) -> None:
+        process = self._processes[name]
+        if process.poll() is None:
+            os.killpg(process.pid, number)
+
+
+def find_ovmf() -> tuple[Path, Path]:
+    """OVMF's code and its variables' template.  Raises HostError where they are not installed."""
+    for code, variables in OVMF:
+        if code.exists() and variables.exists():
+            return code, variables
+    raise HostError("OVMF, the UEFI firmware of virtual machines, was not found", hint="install the package ovmf")
+
+
+def make_overlay(image: Path, image_format: str, overlay: Path) -> None:
+    """A throw-away qcow2 over ``image``; what it does not hold is read from there."""
+    if not image.exists():
+        raise InputError("no such image", where=str(image))
+    run(
+        ["qemu-img", "create", "-q", "-f", "qcow2", "-F", image_format, "-b", image.absolute(), overlay],
+        deadline=60,
+        hint="run: goldsmith doctor",
+    )
+
+
+def smbios_credentials(credentials: Mapping[str, bytes]) -> list[str]:
+    """QEMU's arguments that hand systemd system credentials over (smbios-type-11(7))."""
+    strings = [
+        f"io.systemd.credential.binary:{name}={base64.b64encode(content).decode()}"
+        for name, content in credentials.items()
+    ]
+    return [word for string in strings for word in ("-smbios", "type=11,value=" + string.replace(",", ",,"))]
+
+
+class Machine:
+    """One QEMU process.  As a context manager it starts the machine, and kills whatever still runs at the end.
+
+    ``folder`` takes the overlay, the logs console.log and qemu.log, screen dumps and sockets.  After it ended the
+    overlay can be read as the guest left it.
+    """
+
+    def __init__(
+        self, settings: Settings, hardware: Hardware, folder: Path, accelerator: Accelerator, launcher: Launcher
+    ) -> None:
+        self.hardware = hardware
+        self.folder = folder.absolute()
+        self.overlay = self.folder / "overlay.qcow2"
+        self.console_log = self.folder / "console.log"
+        self._log = self.folder / "qemu.log"
+        self._settings = settings
+        self._accelerator = accelerator
+        self._launcher = launcher
+        self._name = f"qemu {self.folder}"
+        self._running = False
+        self._closers = contextlib.ExitStack()
+        self._console: Console | None = None
+        self._guest: Guest | None = None
+        self._monitor: Monitor | None = None
+
+    @property
+    def scale(self) -> float:
+        """What deadlines for this machine are to be multiplied by."""
+        return self._accelerator.scale
+
+    @property
+    def console(self) -> Console:
+        return _there(self._console)
+
+    @property
+    def guest(self) -> Guest:
+        return _there(self._guest)
+
+    @property
+    def monitor(self) -> Monitor:
+        return _there(self._monitor)
+
+    def command(self) -> list[str]:
+        """QEMU's command line; it runs in ``folder``, so its sockets have short relative paths."""
+        hardware = self.hardware
+        argv = [QEMU, "-name", "goldsmith", "-nodefaults", "-no-user-config", "-display", "none", "-S"]
+        argv += ["-machine", f"pc,accel={self._accelerator.name}", "-cpu", "max"]
+        argv += ["-smp", str(hardware.cpus), "-m", str(hardware.memory), "-vga", "std"]
+        argv += ["-smbios", f"type=1,manufacturer=OpenStack Foundation,product=OpenStack Nova,uuid={hardware.uuid}"]
+        argv += smbios_credentials(hardware.credentials)
+        argv += ["-chardev", "socket,id=qmp,path=qmp.sock,server=on,wait=off", "-mon", "chardev=qmp,mode=control"]
+        argv += ["-chardev", "socket,id=console,path=ttyS0.sock,server=on,wait=off,logfile=console.log"]
+        argv += ["-device", "isa-serial,chardev=console,index=0"]
+        argv += ["-chardev", "socket,id=guest,path=ttyS1.sock,server=on,wait=off"]
+        argv += ["-device", "isa-serial,chardev=guest,index=1"]
+        if hardware.rom:
+            argv += ["-bios", str(hardware.rom.absolute())]
+        elif hardware.firmware == "uefi":
+            code, _ = find_ovmf()
+            argv += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={_escaped(code)}"]
+            argv += ["-drive", "if=pflash,unit=1,format=raw,file=vars.fd"]
+        for index, port in enumerate(hardware.ports):
+            back = f"tap,ifname={port.tap},script=no,downscript=no" if port.tap else "user"
+            argv += ["-netdev", f"{back},id=net{index}"]
+            slot = f"addr={FIRST_NIC_SLOT + index:#x}"
+            argv += ["-device", f"virtio-net-pci,netdev=net{index},mac={port.mac},romfile=,{slot}"]
+        if hardware.disk:
+            # The guest's writes are thrown away, so they need not reach the host's disk; not so a discard's zeroes.
+            argv += ["-drive", "if=none,id=disk,file=overlay.qcow2,format=qcow2,cache=unsafe,discard=unmap"]
+            argv += ["-device", f"virtio-blk-pci,drive=disk,bootindex=1,addr={DISK_SLOT:#x}"]
+        argv += ["-object", "rng-random,id=rng,filename=/dev/urandom"]
+        argv += ["-device", f"virtio-rng-pci,rng=rng,addr={RNG_SLOT:#x}"]
+        return argv
+
+    def prepare(self) -> None:
+        """Make the folder, the overlay and the copy of the firmware's variables."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if self.hardware.disk:
+            make_overlay(self.hardware.disk, self.hardware.disk_format, self.overlay)
+        if self.hardware.firmware == "uefi" and not self.hardware.rom:
+            shutil.copyfile(find_ovmf()[1], self.folder / "vars.fd")
+
+    def start(self) -> None:
+        """Power on.  Raises HarnessError with QEMU's own words where it ends at once."""
+        if isinstance(self._launcher, LocalLauncher) and any(port.tap for port in self.hardware.ports):
+            # Run by root, QEMU would make the tap on the host.
+            raise HarnessError("a tap is in the lab's jail, and this machine is outside", where=str(self.folder))
+        self.prepare()
+        self._launcher.spawn(self._name, self.command(), log_file=self._log, cwd=self.folder)
+        self._running = True
+        try:
+            deadline = Deadline.after(START * self.scale)
+            self._console = Console(self._connect("ttyS0.sock", deadline))
+            self._closers.callback(self._console.close)
+            self._guest = Guest(self._connect("ttyS1.sock", deadline), last_words=self._console.shown, scale=self.scale)
+            self._closers.callback(self._guest.close)
+            self._monitor = Monitor(self._connect("qmp.sock", deadline), seconds=START * self.scale)
+            self._closers.callback(self._monitor.close)
+            # It was stopped until now, so not a byte of the consoles is lost.
+            self._monitor.execute("cont")
+        except HarnessError as error:
+            # QEMU opens its sockets before it looks at its devices: a broken session is how its death shows first.
+            try:
+                Deadline.after(2).wait_for(lambda: self._launcher.poll(self._name) is not None, "", interval=0.02)
+                self._require_running()
+            except DeadlineError:
+                raise error from None
+            finally:
+                self.quit()
+            raise
+        except BaseException:
+            self.quit()
+            raise
+
+    def _connect(self, name: str, deadline: Deadline) -> socket.socket:
+        def attempt() -> socket.socket | None:
+            self._require_running()
+            try:
+                return sockets.connect(self.folder, name)
+            except (FileNotFoundError, ConnectionRefusedError):
+                return None
+
+        return deadline.wait_for(attempt, f"QEMU did not open {name}", interval=0.02)
+
+    def _words(self) -> str | None:
+        text = tail(self._log.read_text(errors="replace")) if self._log.exists() else ""
+        return "\n  | ".join(["QEMU's last words:", *text.splitlines()]) if text else None
+
+    def _require_running(self) -> None:
+        if (status := self._launcher.poll(self._name)) is not None:
+            self._running = False
+            raise HarnessError(
+                f"QEMU ended with {status}: {pasteable(self.command())}", where=str(self.folder), hint=self._words()
+            )
+
+    @property
+    def running(self) -> bool:
+        """Whether QEMU still runs; it ends when the guest powers off, and with its jail."""
+        if self._running:
+            try:
+                self._running = self._launcher.poll(self._name) is None
+            except HarnessError:
+                # The jail is gone, and has taken all that ran in it along.
+                self._running = False
+        return self._running
+
+    def wait_off(self, deadline: Deadline) -> None:
+        """Wait until the guest has powered itself off.  Raises DeadlineError with the console's last lines."""
+        try:
+            deadline.wait_for(lambda: not self.running, "the guest did not power off", interval=0.2)
+        except DeadlineError as error:
+            raise DeadlineError("the guest did not power off", error.seconds, hint=self.console.shown()) from None
+        self._closers.close()
+
+    def powerdown(self, deadline: Deadline) -> None:
+        """Press the power button and wait for the guest to end; the button is pressed again every half minute.
+
+        A guest that is still starting ignores it.  Raises DeadlineError with the console's last lines.
+        """
+        while self.running:
+            with contextlib.suppress(HarnessError):
+                self.monitor.execute("system_powerdown")
+            turn = min(30.0 * self.scale, deadline.remaining())
+            try:
+                Deadline.after(turn).wait_for(lambda: not self.running, "power off", interval=0.2)
+            except DeadlineError:
+                if deadline.passed:
+                    self.wait_off(deadline)
+        self._closers.close()
+
+    def quit(self) -> None:
+        """End QEMU at once, whatever the guest does; safe to call twice."""
+        if self.running:
+            self._launcher.signal(self._name, signal.SIGTERM)
+            try:
+                Deadline.after(10).wait_for(lambda: not self.running, "QEMU did not quit", interval=0.02)
+            except DeadlineError:
+                self._launcher.signal(self._name, signal.SIGKILL)
+                Deadline.after(10).wait_for(lambda: not self.running, "QEMU did not die", interval=0.02)
+        self._closers.close()
+
+    def screendump(self, path: Path) -> tuple[int, int]:
+        """Write the screen as PNG; (width, height) in pixels."""
+        return vga.dump(self.monitor, path.absolute())
+
+    def screen(self) -> vga.Screen:
+        """The screen's mode and, in text mode, its text."""
+        return vga.read(self.monitor, self.folder)
+
+    def screen_text(self) -> tuple[str, ...] | None:
+        """The lines of a text screen, None in a graphics mode."""
+        return self.screen().text
+
+    def send_keys(self, text: str) -> None:
+        """Type without looking; keys can be lost."""
+        for keys in vga.keys_of(text):
+            vga.press(self.monitor, keys)
+
+    def type_and_see(self, text: str, deadline: Deadline) -> None:
+        """Type on a text screen and see each character echoed."""
+        vga.type_and_see(self.monitor, self.screen, text, deadline)
+
+    def __enter__(self) -> Machine:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.quit()
+
+
+def _there(part: T | None) -> T:
+    if part is None:
+        raise HarnessError("the machine was not started")
+    return part
+
+
+def _escaped(path: Path) -> str:
+    """A path inside one of QEMU's comma-separated options."""
+    return str(path).replace(",", ",,")
