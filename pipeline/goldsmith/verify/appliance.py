@@ -1,0 +1,204 @@
+"""Disks read through libguestfs: one launch of its appliance for all of them, read-only, never by the host's kernel."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import signal
+import tarfile
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeVar
+
+from goldsmith.boot.accelerator import Accelerator
+from goldsmith.errors import HarnessError, HostError
+from goldsmith.verify.tree import READ_LIMIT, Entry, Tree
+
+T = TypeVar("T")
+
+#: seconds on the reference host: a launch takes 10-21 s there
+LAUNCH_SECONDS = 180.0
+#: seconds for all that is then read from one disk
+DISK_SECONDS = 600.0
+_ROOT_TYPES = ("ext2", "ext3", "ext4", "xfs", "btrfs")
+#: stands in the command line of every appliance, and of no machine of ours
+_APPLIANCE_MARK = b"org.libguestfs.channel"
+
+
+class GuestfsTree(Tree):
+    """The root file system that is mounted in the appliance."""
+
+    def __init__(self, handle: Any) -> None:
+        self._handle = handle
+        # Nothing in a read-only file system changes, and resolving a path asks for the same folders again and again.
+        self._entries: dict[str, Entry | None] = {}
+
+    def _lstat(self, path: str) -> Entry | None:
+        if path not in self._entries:
+            self._entries[path] = self._ask_lstat(path)
+        return self._entries[path]
+
+    def _ask_lstat(self, path: str) -> Entry | None:
+        # The binding does not tell ENOENT from other errors; a list of one does, by the inode -1.
+        folder, _, name = path.rpartition("/")
+        found = _call(lambda: self._handle.lstatnslist(folder or "/", [name or "."]), path)[0]
+        if found["st_ino"] == -1:
+            return None
+        return Entry(found["st_mode"], found["st_uid"], found["st_gid"], found["st_size"])
+
+    def _readlink(self, path: str) -> str:
+        return _call(lambda: str(self._handle.readlink(path)), path)
+
+    def _read(self, path: str) -> bytes:
+        return _call(lambda: bytes(self._handle.read_file(path)), path)
+
+    def _list(self, path: str) -> list[str]:
+        return _call(lambda: list(self._handle.ls(path)), path)
+
+    def _find(self, path: str) -> list[str]:
+        # Whether each begins with a slash depends on whether the folder ends with one.
+        return [name.lstrip("/") for name in _call(partial(self._handle.find, path), path)]
+
+    def _contents(self, path: str) -> Iterator[tuple[str, bytes]]:
+        # One transfer: asking for each file would cost a round trip each.
+        with tempfile.NamedTemporaryFile(prefix="goldsmith-", suffix=".tar") as archive:
+            _call(lambda: self._handle.tar_out(path, archive.name), path)
+            with tarfile.open(archive.name) as members:
+                for member in members:
+                    # A hard link's bytes came with the file's first name.
+                    file = members.extractfile(member) if member.isreg() or member.islnk() else None
+                    if file is None:
+                        continue
+                    if member.size > READ_LIMIT:
+                        raise HarnessError(f"is larger than {READ_LIMIT // 2**20} MiB", where=member.name)
+                    yield member.name.removeprefix("./"), file.read()
+
+
+class Appliance:
+    """A running appliance; ``tree`` mounts one disk at a time."""
+
+    def __init__(self, handle: Any, devices: Mapping[str, str], scale: float) -> None:
+        self._handle = handle
+        self._devices = devices
+        self._scale = scale
+
+    @contextlib.contextmanager
+    def tree(self, name: str) -> Iterator[Tree]:
+        """The root file system of a disk: the partition that holds /etc/os-release.
+
+        Raises HarnessError where there is none or it cannot be read.
+        """
+        with _watchdog(DISK_SECONDS * self._scale):
+            self._mount_root(name)
+            try:
+                yield GuestfsTree(self._handle)
+            finally:
+                with contextlib.suppress(RuntimeError):
+                    self._handle.umount_all()
+
+    def _mount_root(self, name: str) -> None:
+        device = self._devices[name]
+        partition = re.compile(re.escape(device) + r"p?\d+")
+        # Not list_filesystems, which scans every disk for LVM and takes seconds.
+        partitions = [found for found in _call(self._handle.list_partitions, name) if partition.fullmatch(found)]
+        candidates = {place: _call(partial(self._handle.vfs_type, place), name) for place in partitions or [device]}
+        refused = []
+        for file_system, kind in candidates.items():
+            if kind not in _ROOT_TYPES:
+                continue
+            try:
+                self._handle.mount_ro(file_system, "/")
+                if self._handle.exists("/etc/os-release"):
+                    return
+                self._handle.umount_all()
+            except RuntimeError as error:
+                refused.append(str(error))
+        shown = ", ".join(f"{fs} ({kind or 'unknown'})" for fs, kind in candidates.items()) or "none"
+        raise HarnessError(
+            f"no file system of it holds /etc/os-release; found: {shown}{''.join(f'; {r}' for r in refused)}",
+            where=name,
+        )
+
+
+@contextlib.contextmanager
+def launched(disks: Mapping[str, tuple[Path, str]], accelerator: Accelerator) -> Iterator[Appliance]:
+    """Launch one appliance for ``disks``: name to file and format ("qcow2" or "raw"; it is never guessed).
+
+    The files are not written: libguestfs puts its own overlay over each.  Raises HostError without libguestfs and
+    HarnessError where the appliance does not start.
+    """
+    try:
+        import guestfs
+    except ImportError as error:
+        raise HostError(
+            "libguestfs' Python bindings are missing", hint="install python3-guestfs; the environment must see it"
+        ) from error
+    handle = guestfs.GuestFS(python_return_dict=True, close_on_exit=False)
+    try:
+        _configure(handle, accelerator)
+        for path, image_format in disks.values():
+            _call(partial(handle.add_drive_opts, str(path), readonly=True, format=image_format), str(path))
+        with _watchdog(LAUNCH_SECONDS * accelerator.scale):
+            _call(handle.launch, "libguestfs", hint="run: goldsmith doctor")
+        devices = dict(zip(disks, _call(handle.list_devices, "libguestfs"), strict=True))
+        yield Appliance(handle, devices, accelerator.scale)
+    finally:
+        handle.close()
+
+
+def _configure(handle: Any, accelerator: Accelerator) -> None:
+    """The accelerator's choice set on the handle, so that no other part of the process sees it."""
+    environment = accelerator.libguestfs_environment
+    handle.set_backend(environment["LIBGUESTFS_BACKEND"])
+    for setting in environment.get("LIBGUESTFS_BACKEND_SETTINGS", "").split(":"):
+        name, _, value = setting.partition("=")
+        if name:
+            handle.set_backend_setting(name, value or "1")
+
+
+def _call(call: Callable[[], T], where: str, *, hint: str | None = None) -> T:
+    try:
+        return call()
+    except (RuntimeError, UnicodeError, tarfile.TarError) as error:
+        raise HarnessError(str(error), where=where, hint=hint) from error
+
+
+@contextlib.contextmanager
+def _watchdog(seconds: float) -> Iterator[None]:
+    """Kill our appliance when the body takes longer: libguestfs has no time limits, its calls then fail."""
+    passed = threading.Event()
+
+    def kill() -> None:
+        passed.set()
+        for pid in _appliances():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    timer = threading.Timer(seconds, kill)
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    except HarnessError as error:
+        if passed.is_set():
+            raise HarnessError(
+                f"the appliance took longer than {seconds:.0f} s and was ended", where="libguestfs"
+            ) from error
+        raise
+    finally:
+        timer.cancel()
+
+
+def _appliances() -> list[int]:
+    """Process ids of the appliances that this process started."""
+    found = []
+    for children in Path("/proc/self/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for pid in children.read_text().split():
+                if _APPLIANCE_MARK in Path("/proc", pid, "cmdline").read_bytes():
+                    found.append(int(pid))
+    return found

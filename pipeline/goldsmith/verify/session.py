@@ -1,0 +1,187 @@
+"""Verification of an image: booted once per firmware, then read in one appliance together with what the boots left."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import os
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from goldsmith.boot.accelerator import Accelerator
+from goldsmith.errors import GoldsmithError, HarnessError, InputError
+from goldsmith.host.files import file_digest, write_json, write_text
+from goldsmith.host.progress import Progress
+from goldsmith.settings import Settings
+from goldsmith.store.manifest import BUILT_IN, Firmware, Verdict
+from goldsmith.verify import appliance, boots, report
+from goldsmith.verify.booting import Booted, boot_one, needed
+from goldsmith.verify.boots import Boot
+from goldsmith.verify.compare import Finding
+from goldsmith.verify.evaluate import Place, broken, evaluate, judge
+from goldsmith.verify.model import BoundCheck, Planned, parse_all
+from goldsmith.verify.report import Report
+from goldsmith.verify.untrusted import image_format
+from goldsmith.verify.work import BUILT_INS, BootMaker, DiskOpener, OpenDisks, Work
+
+_MEMINFO = Path("/proc/meminfo")
+_UNCHANGED = "image-unchanged"
+
+
+def verify_image(
+    image: Path,
+    plan_checks: Iterable[Planned],
+    firmwares: Sequence[Firmware],
+    settings: Settings,
+    progress: Progress,
+    *,
+    accelerator: Accelerator,
+    artefacts: Path,
+    target: str,
+    only: Collection[str] = (),
+    boot: BootMaker = boots.lab_boot,
+    open_disks: DiskOpener = appliance.launched,
+) -> Report:
+    """Run the checks of a plan, and goldsmith's own, on an image.
+
+    ``only`` selects checks by "element/id"; ``target`` is what the user named, for the command that repeats a check.
+    ``artefacts`` keeps report.json, report.txt and a folder per firmware.  A check that fails, or that the harness
+    breaks on, is a verdict; raises InputError where the checks, the selection or the image are wrong.
+    """
+    started = time.monotonic()
+    checks = parse_all(plan_checks)
+    _require_known(only, checks)
+    work = Work(
+        image=image.absolute(),
+        image_format=image_format(image),
+        checks=checks,
+        settings=settings,
+        progress=progress,
+        accelerator=accelerator,
+        artefacts=artefacts,
+        target=target,
+        only=frozenset(only),
+        boot=boot,
+        open_disks=open_disks,
+    )
+    artefacts.mkdir(parents=True, exist_ok=True)
+    digest = file_digest(image)
+    try:
+        booted = _boot_all(work, [firmware for firmware in firmwares if needed(work, firmware)])
+        verdicts = [verdict for one in booted for verdict in one.verdicts]
+        verdicts += _read_disks(work, booted)
+    finally:
+        for firmware in firmwares:
+            boots.discard(artefacts / firmware)
+    verdicts += _unchanged(work, digest)
+    order: tuple[Firmware | None, ...] = (None, *firmwares)
+    result = Report(
+        image=str(image),
+        sha256=digest,
+        accelerator=f"{accelerator.name}: {accelerator.reason}",
+        firmware=tuple(firmwares),
+        complete=not only,
+        verdicts=tuple(sorted(verdicts, key=lambda verdict: order.index(verdict.firmware))),
+        seconds=round(time.monotonic() - started, 1),
+    )
+    write_json(artefacts / "report.json", result.model_dump(mode="json"))
+    write_text(artefacts / "report.txt", report.as_text(result))
+    return result
+
+
+def _require_known(only: Collection[str], checks: Iterable[BoundCheck]) -> None:
+    known = sorted({bound.name for bound in checks} | {f"{BUILT_IN}/{name}" for name in BUILT_INS})
+    for name in sorted(set(only) - set(known)):
+        close = difflib.get_close_matches(name, known, n=1)
+        raise InputError(f"no check {name!r}", hint=f"did you mean {close[0]}" if close else f"known: {known}")
+
+
+def _boot_all(work: Work, firmwares: Sequence[Firmware]) -> list[Booted]:
+    """Boot with each firmware, two at once where the host has room."""
+    running: list[Boot] = []
+    ended = threading.Event()
+
+    def register(boot: Boot) -> None:
+        running.append(boot)
+        if ended.is_set():
+            boot.kill()
+
+    with ThreadPoolExecutor(max_workers=2 if _room_for_two() else 1) as pool:
+        futures = [pool.submit(boot_one, work, firmware, register) for firmware in firmwares]
+        try:
+            return [future.result() for future in futures]
+        except BaseException:
+            # An interrupted session must not wait for guests that nobody looks at any more.
+            ended.set()
+            for future in futures:
+                future.cancel()
+            for boot in running:
+                with contextlib.suppress(GoldsmithError):
+                    boot.kill()
+            raise
+
+
+def _room_for_two() -> bool:
+    fields = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines() if ":" in line)
+    available = int(fields.get("MemAvailable", "0 kB").split()[0]) // 1024
+    return len(os.sched_getaffinity(0)) >= 2 and available >= 2 * (boots.MEMORY + boots.MEMORY_BESIDE)
+
+
+def _read_disks(work: Work, booted: Sequence[Booted]) -> list[Verdict]:
+    """Verdicts of the image and of what each boot left on its disk, from one launch of the appliance."""
+    verdicts: list[Verdict] = []
+    disks: dict[str, tuple[Path, str]] = {}
+    plans: list[tuple[str, Place, list[BoundCheck]]] = []
+    if offline := work.checks_in("offline", None):
+        disks["image"] = (work.image, work.image_format)
+        plans.append(("image", Place("offline", None, repeat=work.repeat(None)), offline))
+    for one in booted:
+        place = Place("shutdown", one.firmware, _constant(one.console), work.repeat(one.firmware))
+        checks = work.checks_in("shutdown", one.firmware)
+        if one.overlay is None or one.error is not None:
+            # What is on the disk of a boot that never came to its end says nothing.
+            verdicts += _all_broken(checks, place, one.error or HarnessError("the machine never ran"))
+        elif checks:
+            disks[one.firmware] = (one.overlay, "qcow2")
+            plans.append((one.firmware, place, checks))
+    if not plans:
+        return verdicts
+    with work.progress.step("verify: disks in the appliance"), contextlib.ExitStack() as stack:
+        try:
+            opened = stack.enter_context(work.open_disks(disks, work.accelerator))
+        except GoldsmithError as error:
+            return [*verdicts, *(v for _, place, checks in plans for v in _all_broken(checks, place, error))]
+        for name, place, checks in plans:
+            verdicts += _read_disk(opened, name, checks, place)
+    return verdicts
+
+
+def _constant(lines: tuple[str, ...]) -> Callable[[], tuple[str, ...]]:
+    return lambda: lines
+
+
+def _read_disk(opened: OpenDisks, name: str, checks: list[BoundCheck], place: Place) -> list[Verdict]:
+    try:
+        with opened.tree(name) as tree:
+            return [evaluate(bound, tree, place) for bound in checks]
+    except GoldsmithError as error:
+        return _all_broken(checks, place, error)
+
+
+def _all_broken(checks: Iterable[BoundCheck], place: Place, error: GoldsmithError) -> list[Verdict]:
+    return [broken(place, bound.element, bound.id, bound.check.says, error) for bound in checks]
+
+
+def _unchanged(work: Work, before: str) -> list[Verdict]:
+    if not work.wanted(f"{BUILT_IN}/{_UNCHANGED}"):
+        return []
+
+    def look() -> list[Finding]:
+        after = file_digest(work.image)
+        return [] if after == before else [Finding(f"sha256 {before}", f"sha256 {after}")]
+
+    place = Place("offline", None, repeat=work.repeat(None))
+    return [judge(place, BUILT_IN, _UNCHANGED, BUILT_INS[_UNCHANGED], look)]

@@ -1,0 +1,81 @@
+"""What one verification is about, as its parts hand it around."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from goldsmith.boot.accelerator import Accelerator
+from goldsmith.host.progress import Progress
+from goldsmith.settings import Settings
+from goldsmith.store.manifest import SETTLED, Firmware, Layer
+from goldsmith.verify import appliance, boots
+from goldsmith.verify.boots import Boot
+from goldsmith.verify.model import BoundCheck
+from goldsmith.verify.tree import Tree
+
+Format = Literal["qcow2", "raw"]
+
+#: goldsmith's own checks and what each proves
+BUILT_INS = {
+    SETTLED: "the guest boots and comes to rest",
+    "no-failed-units": "no unit failed",
+    "login-prompt": "a login prompt stands on ttyS0",
+    "powers-off": "the guest powers off when the button is pressed",
+    "image-unchanged": "the image's file was not written to",
+}
+
+#: makes a boot of image, format and firmware that keeps its logs in a folder: ``boots.lab_boot``
+BootMaker = Callable[[Path, Format, Firmware, Path, Settings, Accelerator], AbstractContextManager[Boot]]
+
+
+class OpenDisks(Protocol):
+    """Disks that can be read, one at a time: ``appliance.Appliance``."""
+
+    def tree(self, name: str) -> AbstractContextManager[Tree]: ...
+
+
+#: opens disks, name to file and format: ``appliance.launched``
+DiskOpener = Callable[[Mapping[str, tuple[Path, str]], Accelerator], AbstractContextManager[OpenDisks]]
+
+
+@dataclass(frozen=True)
+class Work:
+    """One verification: what is verified, with what, and where it is kept."""
+
+    image: Path
+    image_format: Format
+    checks: tuple[BoundCheck, ...]
+    settings: Settings
+    progress: Progress
+    accelerator: Accelerator
+    #: keeps logs and pictures, in a folder per firmware
+    artefacts: Path
+    #: RECIPE or IMAGE as the user named it
+    target: str
+    #: names of the checks that were asked for; all where it is empty
+    only: frozenset[str] = frozenset()
+    boot: BootMaker = boots.lab_boot
+    open_disks: DiskOpener = appliance.launched
+
+    def wanted(self, name: str) -> bool:
+        return not self.only or name in self.only
+
+    def repeat(self, firmware: Firmware | None) -> Callable[[str], str]:
+        """Gives the command that runs one check again."""
+        chosen = f" --firmware {firmware}" if firmware else ""
+        return lambda name: f"goldsmith verify {shlex.quote(self.target)}{chosen} --check {name}"
+
+    def checks_in(self, layer: Layer, firmware: Firmware | None) -> list[BoundCheck]:
+        """The checks that were asked for in a layer; the image as baked has no firmware."""
+        return [
+            bound
+            for bound in self.checks
+            if self.wanted(bound.name)
+            and layer in bound.check.where
+            and (firmware is None or firmware in bound.check.firmware)
+        ]

@@ -1,0 +1,115 @@
+"""The appliance is started once here, with three small disks."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from goldsmith.boot.accelerator import Accelerator
+from goldsmith.errors import HarnessError
+from goldsmith.verify import appliance
+from goldsmith.verify.appliance import Appliance
+from goldsmith.verify.tree import FolderTree, Tree
+
+ACCELERATOR = Accelerator("tcg", "a test", {"tcg": 0.1}, 1.0)
+MIB = 2**20
+
+
+def make_tree(root: Path) -> None:
+    for name, text in {
+        "usr/lib/os-release": "ID=debian\n",
+        "etc/ssh/ssh_host_key": "secret",
+        "etc/apt/sources.list": "deb http://mirror.example/debian trixie main\n",
+        "etc/.hidden": "",
+    }.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    (root / "etc/os-release").symlink_to("../usr/lib/os-release")
+    (root / "absolute").symlink_to("/etc/ssh/ssh_host_key")
+    (root / "etc/ssh/ssh_host_key").chmod(0o600)
+
+
+def make_disk(disk: Path, tree: Path) -> None:
+    """GPT with an empty first partition and the tree in the second, as an image of ours is shaped."""
+    with disk.open("wb") as stream:
+        stream.truncate(32 * MIB)
+    table = "label: gpt\nsize=4MiB\nstart=8MiB\n"
+    subprocess.run(["/usr/sbin/sfdisk", "-q", disk], input=table, text=True, check=True)
+    argv = ["/usr/sbin/mke2fs", "-q", "-t", "ext4", "-d", tree, "-E", f"offset={8 * MIB}", disk, "20M"]
+    subprocess.run(argv, check=True)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("appliance")
+    make_tree(folder / "tree")
+    make_disk(folder / "image.raw", folder / "tree")
+    backing = ["-F", "raw", "-b", folder / "image.raw"]
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, folder / "overlay.qcow2"], check=True)
+    with (folder / "empty.raw").open("wb") as stream:
+        stream.truncate(4 * MIB)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def launched(folder: Path) -> Iterator[Appliance]:
+    disks = {
+        "image": (folder / "image.raw", "raw"),
+        "overlay": (folder / "overlay.qcow2", "qcow2"),
+        "empty": (folder / "empty.raw", "raw"),
+    }
+    with appliance.launched(disks, ACCELERATOR) as running:
+        yield running
+
+
+def facts(tree: Tree) -> dict[str, Any]:
+    """What a tree says of itself, by every method that checks use."""
+    key = tree.stat("/absolute")
+    assert key is not None
+    return {
+        "glob": tree.glob("/etc/*"),
+        "deep": tree.glob("/etc/**"),
+        "contents": sorted(tree.contents("/etc/**")),
+        "shallow": sorted(tree.contents("/etc/ssh/*")),
+        "read": tree.read("/absolute"),
+        "link": tree.readlink("/etc/os-release"),
+        "release": tree.read("/etc/os-release"),
+        "mode": key.permissions,
+        "type": stat.S_IFMT(key.mode),
+        "owner": (key.uid, key.gid),
+        "size": key.size,
+        "absent": (tree.exists("/nothing"), tree.exists("/etc/.hidden/below"), tree.stat("/nothing/at/all")),
+    }
+
+
+@pytest.mark.parametrize("name", ["image", "overlay"])
+def test_a_disk_says_the_same_as_the_folder_it_was_made_of(launched: Appliance, folder: Path, name: str) -> None:
+    with launched.tree(name) as tree:
+        assert facts(tree) == facts(FolderTree(folder / "tree"))
+
+
+def test_a_disk_without_a_root_file_system_breaks(launched: Appliance) -> None:
+    with (
+        pytest.raises(HarnessError, match=r"empty: no file system of it holds /etc/os-release; found: .*unknown"),
+        launched.tree("empty"),
+    ):
+        pass
+
+
+def test_the_appliance_of_this_process_is_found_and_a_slow_one_killed(launched: Appliance) -> None:
+    """The last test: it ends the appliance."""
+    assert len(appliance._appliances()) == 1
+    with pytest.raises(HarnessError, match=r"took longer than 1 s and was ended"), appliance._watchdog(1):
+        while True:
+            with launched.tree("image") as tree:
+                tree.glob("/etc/**")
+    (pid,) = appliance._appliances() or [0]
+    assert not pid or Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
+    assert os.getpid() != pid

@@ -1,0 +1,80 @@
+"""A machine in its lab, with nothing on its disk."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from goldsmith import settings as settings_module
+from goldsmith.boot import lab
+from goldsmith.boot.accelerator import Accelerator
+from goldsmith.boot.lab import MetadataCount
+from goldsmith.boot.machine import Machine
+from goldsmith.errors import HarnessError
+from goldsmith.verify import boots, session
+
+
+def test_a_boot_of_nothing_is_told_from_one_that_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("BOOT_SECONDS", "LOGIN_SECONDS", "POWER_OFF_SECONDS"):
+        monkeypatch.setattr(boots, name, 1.0)
+    image = tmp_path / "image.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "64M"], check=True)
+    before = image.read_bytes()
+    settings = settings_module.from_environment()
+    folder = tmp_path / "bios"
+    accelerator = Accelerator("tcg", "a test", {"tcg": 0.1}, 1.0)
+    with boots.lab_boot(image, "qcow2", "bios", folder, settings, accelerator) as boot:
+        with pytest.raises(HarnessError):
+            boot.wait_ready()
+        assert not boot.ready
+        assert not boot.login_prompt()
+        assert boot.tally().requests == 0
+        assert boot.screen.display.screen_text() is not None
+        assert not boot.power_off()
+    info = json.loads(subprocess.check_output(["qemu-img", "info", "--output=json", boot.overlay]))
+    assert info["virtual-size"] == 64 * 2**20 + boots.GROWTH
+    assert image.read_bytes() == before
+    boots.discard(folder)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "console.log",
+        "metadata.json",
+        "qemu.log",
+        "screen-last.png",
+        "screen.png",
+    ]
+
+
+def test_a_metadata_log_that_is_gone_is_the_harnesss_fault_and_not_no_requests(tmp_path: Path) -> None:
+    class Lab:
+        folder = tmp_path
+
+        def metadata_log(self) -> MetadataCount:
+            return MetadataCount(0, 0, {}, {})
+
+    boot = boots.LabBoot(cast(Machine, None), cast(lab.Lab, Lab()), tmp_path)
+    with pytest.raises(HarnessError, match="is gone"):
+        boot.tally()
+    (tmp_path / "metadata.jsonl").touch()
+    assert boot.tally().requests == 0
+
+
+def test_the_first_network_answers_last() -> None:
+    delays = [network.reply_delay for network in boots.NETWORKS]
+    assert delays[0] > max(delays[1:])
+
+
+@pytest.mark.parametrize(
+    ("available", "processors", "room"), [(8000, 2, True), (8000, 1, False), (3000, 2, False), (0, 2, False)]
+)
+def test_two_boots_at_once_need_memory_and_processors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, available: int, processors: int, room: bool
+) -> None:
+    meminfo = tmp_path / "meminfo"
+    meminfo.write_text(f"MemTotal: 99999999 kB\nMemAvailable: {available * 1024} kB\n" if available else "")
+    monkeypatch.setattr(session, "_MEMINFO", meminfo)
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(processors)))
+    assert session._room_for_two() is room

@@ -1,0 +1,371 @@
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from verify_standins import FakeShell, Said
+
+from goldsmith import settings as settings_module
+from goldsmith.boot.accelerator import Accelerator
+from goldsmith.errors import CheckFailedError, HarnessError, HostError, InputError
+from goldsmith.host.progress import Progress
+from goldsmith.settings import Settings
+from goldsmith.store.manifest import Firmware, Verdict
+from goldsmith.verify import report as reports
+from goldsmith.verify.report import Report
+from goldsmith.verify.session import verify_image
+from goldsmith.verify.subjects import LiveGuest, MetadataTally, Screen
+from goldsmith.verify.tree import FolderTree, Tree
+from goldsmith.verify.work import Format, OpenDisks
+
+ACCELERATOR = Accelerator("tcg", "a test", {"tcg": 0.1}, 1.0)
+CONSOLE = ("Debian GNU/Linux 13", "debian login:")
+
+
+@dataclass(frozen=True)
+class Planned:
+    element: str
+    id: str
+    spec: dict[str, Any]
+
+
+def check(name: str, **assertion: Any) -> Planned:
+    return Planned("networkd", name, {"id": name, "says": "the guest is as it should be", **assertion})
+
+
+CHECKS = (
+    check("baked", file={"path": "/etc/hostname", "content": {"equals": "golden"}}),
+    check("live", command={"run": "probe", "stdout": {"equals": "ok"}}),
+    check("bios-only", command={"run": "probe"}, firmware=["bios"]),
+    check("counted", metadata={"max_requests": 40}),
+)
+
+
+@dataclass
+class FakeBoot:
+    """A boot that answers as told; ``folder`` is made the overlay."""
+
+    overlay: Path
+    answers: dict[str, Said | list[Said]] = field(default_factory=dict)
+    boots: bool = True
+    prompt: bool = True
+    goes: bool = True
+    requests: int = 28
+    ready: bool = False
+    killed: bool = False
+    powered_off: bool = False
+
+    @property
+    def guest(self) -> LiveGuest:
+        usual: dict[str, Said | list[Said]] = {
+            "is-system-running": Said("running\n"),
+            "cloud-init": Said("status: done\n"),
+            "list-units": Said(""),
+            "/sys/class/net": Said(""),
+            "ip -o address": Said("same"),
+            "probe": Said("ok\n"),
+        }
+        return LiveGuest(FakeShell({**usual, **self.answers}))
+
+    @property
+    def screen(self) -> Screen:
+        raise HarnessError("no screen")
+
+    def wait_ready(self) -> None:
+        if not self.boots:
+            raise HarnessError("the guest channel: silence")
+        self.ready = True
+
+    def login_prompt(self) -> bool:
+        return self.prompt
+
+    def prompt_seen(self) -> bool:
+        return self.prompt
+
+    def tally(self) -> MetadataTally:
+        return MetadataTally(self.requests, self.requests)
+
+    def console(self) -> tuple[str, ...]:
+        return CONSOLE
+
+    def power_off(self) -> bool:
+        self.powered_off = self.goes
+        return self.goes
+
+    def kill(self) -> None:
+        self.killed = True
+
+
+@dataclass
+class Bench:
+    """An image, its boots and its disks, all stand-ins."""
+
+    folder: Path
+    settings: Settings
+    image: Path
+    boots: dict[Firmware, FakeBoot]
+    refusal: dict[Firmware, Exception] = field(default_factory=dict)
+    #: what stands in /etc/hostname, by disk
+    disks: dict[str, str] = field(default_factory=lambda: {"image": "golden", "bios": "golden", "uefi": "golden"})
+    opened: list[list[str]] = field(default_factory=list)
+    launch_error: HarnessError | None = None
+
+    @contextlib.contextmanager
+    def boot(
+        self, image: Path, form: Format, firmware: Firmware, folder: Path, settings: Settings, used: Accelerator
+    ) -> Iterator[FakeBoot]:
+        assert (image, form, used) == (self.image, "qcow2", ACCELERATOR)
+        if firmware in self.refusal:
+            raise self.refusal[firmware]
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in ("overlay.qcow2", "console.log"):
+            (folder / name).touch()
+        yield self.boots[firmware]
+
+    @contextlib.contextmanager
+    def open_disks(self, disks: Mapping[str, tuple[Path, str]], used: Accelerator) -> Iterator[OpenDisks]:
+        if self.launch_error:
+            raise self.launch_error
+        self.opened.append(list(disks))
+        bench = self
+
+        class Disks:
+            @contextlib.contextmanager
+            def tree(self, name: str) -> Iterator[Tree]:
+                root = bench.folder / "trees" / name
+                if bench.disks[name]:
+                    (root / "etc").mkdir(parents=True)
+                    (root / "etc/hostname").write_text(bench.disks[name])
+                else:
+                    raise HarnessError("no file system of it holds /etc/os-release", where=name)
+                yield FolderTree(root)
+
+        yield Disks()
+
+    def verify(self, *, only: tuple[str, ...] = (), checks: tuple[Planned, ...] = CHECKS) -> Report:
+        return verify_image(
+            self.image,
+            checks,
+            ("bios", "uefi"),
+            self.settings,
+            Progress(quiet=True),
+            accelerator=ACCELERATOR,
+            artefacts=self.folder / "artefacts",
+            target="recipes/debian 13.yaml",
+            only=only,
+            boot=self.boot,
+            open_disks=self.open_disks,
+        )
+
+
+@pytest.fixture
+def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    monkeypatch.setattr("goldsmith.verify.settle._POLL_SECONDS", 0)
+    image = tmp_path / "image.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "1M"], check=True)
+    settings = settings_module.from_environment({"HOME": str(tmp_path)})
+    firmwares: tuple[Firmware, ...] = ("bios", "uefi")
+    return Bench(tmp_path, settings, image, {firmware: FakeBoot(tmp_path / firmware) for firmware in firmwares})
+
+
+def found(report: Report) -> list[tuple[str, str, str | None, str]]:
+    return [(v.name, v.layer, v.firmware, v.status) for v in report.verdicts]
+
+
+def bad(report: Report) -> dict[tuple[str, str, str | None], Verdict]:
+    return {(v.name, v.layer, v.firmware): v for v in report.verdicts if v.status != "pass"}
+
+
+def test_all_is_asked_once_in_each_layer_and_firmware(bench: Bench) -> None:
+    report = bench.verify()
+    each: list[tuple[str, str]] = [
+        ("goldsmith/settled", "live"),
+        ("goldsmith/no-failed-units", "live"),
+        ("goldsmith/login-prompt", "live"),
+        ("networkd/live", "live"),
+        ("networkd/counted", "network"),
+        ("goldsmith/powers-off", "shutdown"),
+        ("networkd/baked", "shutdown"),
+    ]
+    bios = [*each[:4], ("networkd/bios-only", "live"), *each[4:]]
+    assert found(report) == [
+        ("networkd/baked", "offline", None, "pass"),
+        ("goldsmith/image-unchanged", "offline", None, "pass"),
+        *((name, layer, "bios", "pass") for name, layer in bios),
+        *((name, layer, "uefi", "pass") for name, layer in each),
+    ]
+    assert bench.opened == [["image", "bios", "uefi"]], "one launch for all disks"
+    assert report.status == "pass"
+    assert report.complete
+    reports.require_pass(report)
+
+
+def test_what_is_kept(bench: Bench) -> None:
+    report = bench.verify()
+    folder = bench.folder / "artefacts"
+    assert Report.model_validate(json.loads((folder / "report.json").read_text())) == report
+    assert (folder / "report.txt").read_text() == reports.as_text(report)
+    assert sorted(path.name for path in (folder / "bios").iterdir()) == ["console.log"], "no disks are left"
+
+
+def test_a_failure_shows_layer_expected_seen_console_and_repeat(bench: Bench) -> None:
+    bench.boots["uefi"].answers = {"probe": Said("wrong\n")}
+    report = bench.verify()
+    assert list(bad(report)) == [("networkd/live", "live", "uefi")]
+    text = reports.as_text(report)
+    assert (
+        "  FAIL live     uefi networkd/live" in text
+        and "       expected: stdout is 'ok'\n       seen:     wrong\n" in text
+        and "       console:  Debian GNU/Linux 13\n                 debian login:\n" in text
+        and "repeat:   goldsmith verify 'recipes/debian 13.yaml' --firmware uefi --check networkd/live\n" in text
+    )
+    with pytest.raises(CheckFailedError, match=r"1 checks failed: networkd/live"):
+        reports.require_pass(report)
+
+
+def test_each_disk_is_looked_at_by_itself(bench: Bench) -> None:
+    bench.disks["uefi"] = "changed at boot"
+    report = bench.verify()
+    assert [(key, verdict.seen) for key, verdict in bad(report).items()] == [
+        (("networkd/baked", "shutdown", "uefi"), "changed at boot")
+    ]
+
+
+def test_a_guest_that_never_boots_fails_and_what_it_leaves_is_not_looked_at(bench: Bench) -> None:
+    bench.boots["bios"].boots = bench.boots["bios"].prompt = False
+    report = bench.verify()
+    verdicts = bad(report)
+    assert verdicts.pop(("goldsmith/settled", "live", "bios")).status == "fail"
+    assert {verdict.status for verdict in verdicts.values()} == {"broken"}
+    assert {verdict.firmware for verdict in verdicts.values()} == {"bios"}
+    assert ("networkd/live", "live", "bios") in verdicts and ("networkd/baked", "shutdown", "bios") in verdicts
+    assert bench.opened == [["image", "uefi"]]
+    assert report.status == "fail"
+
+
+def test_a_silent_channel_of_a_guest_that_is_up_is_the_harnesss_fault(bench: Bench) -> None:
+    bench.boots["bios"].boots = False
+    report = bench.verify()
+    assert bad(report)[("goldsmith/settled", "live", "bios")].status == "broken"
+    assert report.status == "broken"
+    with pytest.raises(HarnessError, match="could not be evaluated"):
+        reports.require_pass(report)
+
+
+def test_a_host_that_cannot_boot_breaks_every_check_of_a_boot(bench: Bench) -> None:
+    error = HostError("/dev/net/tun is missing", hint="modprobe tun")
+    bench.refusal = {"bios": error, "uefi": error}
+    report = bench.verify()
+    assert {name for name, _, _, status in found(report) if status == "pass"} == {
+        "networkd/baked",
+        "goldsmith/image-unchanged",
+    }
+    assert report.status == "broken"
+    broken = bad(report)
+    assert "modprobe tun" in broken[("networkd/live", "live", "uefi")].seen
+    assert ("networkd/baked", "shutdown", "uefi") in broken
+    assert ("goldsmith/settled", "live", "bios") in broken
+
+
+@pytest.mark.parametrize(
+    ("change", "name", "layer"),
+    [
+        ({"prompt": False}, "goldsmith/login-prompt", "live"),
+        ({"goes": False}, "goldsmith/powers-off", "shutdown"),
+        ({"requests": 41}, "networkd/counted", "network"),
+        ({"answers": {"list-units": Said("x.service failed")}}, "goldsmith/no-failed-units", "live"),
+        ({"answers": {"is-system-running": Said("maintenance", 1)}}, "goldsmith/settled", "live"),
+    ],
+)
+def test_each_of_our_own_checks_can_fail(bench: Bench, change: dict[str, Any], name: str, layer: str) -> None:
+    for attribute, value in change.items():
+        setattr(bench.boots["bios"], attribute, value)
+    verdicts = bad(bench.verify())
+    assert [(key, verdict.status) for key, verdict in verdicts.items()] == [((name, layer, "bios"), "fail")]
+
+
+def test_an_image_that_is_written_to_is_found_out(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def writes() -> bool:
+        with bench.image.open("ab") as stream:
+            stream.write(b"x")
+        return True
+
+    monkeypatch.setattr(bench.boots["uefi"], "power_off", writes)
+    assert list(bad(bench.verify())) == [("goldsmith/image-unchanged", "offline", None)]
+
+
+def test_an_appliance_that_does_not_start_breaks_the_checks_of_disks_only(bench: Bench) -> None:
+    bench.launch_error = HarnessError("the appliance took longer than 180 s")
+    verdicts = bad(bench.verify())
+    assert list(verdicts) == [
+        ("networkd/baked", "offline", None),
+        ("networkd/baked", "shutdown", "bios"),
+        ("networkd/baked", "shutdown", "uefi"),
+    ]
+    assert {verdict.status for verdict in verdicts.values()} == {"broken"}
+
+
+def test_a_disk_that_cannot_be_read_breaks_its_own_checks_only(bench: Bench) -> None:
+    bench.disks["bios"] = ""
+    assert list(bad(bench.verify())) == [("networkd/baked", "shutdown", "bios")]
+
+
+def test_a_selection_runs_what_it_needs_and_proves_nothing_of_the_image(bench: Bench) -> None:
+    report = bench.verify(only=("networkd/bios-only",))
+    assert found(report) == [("networkd/bios-only", "live", "bios", "pass")]
+    assert bench.opened == []
+    assert not bench.boots["uefi"].ready, "nothing is asked of it, so it is not booted"
+    assert not report.complete
+
+
+def test_a_selection_of_a_shutdown_check_powers_the_guest_off(bench: Bench) -> None:
+    report = bench.verify(only=("networkd/baked",))
+    assert [layer for _, layer, _, _ in found(report)] == ["offline", "shutdown", "shutdown"]
+    assert bench.boots["bios"].powered_off and bench.boots["uefi"].powered_off
+
+
+def test_a_selection_shows_that_the_guest_did_not_settle(bench: Bench) -> None:
+    bench.boots["bios"].answers = {"is-system-running": Said("maintenance", 1)}
+    report = bench.verify(only=("networkd/bios-only",))
+    assert [name for name, *_ in found(report)] == ["goldsmith/settled", "networkd/bios-only"]
+
+
+def test_wrong_input_is_refused_before_anything_boots(bench: Bench) -> None:
+    with pytest.raises(InputError, match="no check 'networkd/bakd'") as caught:
+        bench.verify(only=("networkd/bakd",))
+    assert caught.value.hint == "did you mean networkd/baked"
+    with pytest.raises(InputError, match="1 problem"):
+        bench.verify(checks=(check("x", file={"pathh": "/x", "path": "/x"}),))
+    assert not bench.boots["bios"].ready
+
+
+def test_an_image_that_names_another_file_is_refused(bench: Bench) -> None:
+    bench.image.unlink()
+    backed = ["-b", "/etc/passwd", "-F", "raw", bench.image, "1M"]
+    subprocess.run(["qemu-img", "create", "-q", "-u", "-f", "qcow2", *backed], check=True)
+    with pytest.raises(InputError, match="not safe to open"):
+        bench.verify()
+    bench.image.write_text("no image at all")
+    with pytest.raises(InputError, match="no disk image"):
+        bench.verify()
+    bench.image.unlink()
+    with pytest.raises(InputError, match="no such image"):
+        bench.verify()
+
+
+def test_an_interrupted_session_ends_its_guests(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted() -> bool:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(bench.boots["bios"], "login_prompt", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        bench.verify()
+    assert bench.boots["bios"].killed
+    assert not list((bench.folder / "artefacts").glob("*/*.qcow2"))
