@@ -1,0 +1,53 @@
+"""Glance properties of an image, from its recipe and from what is on its disk."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from goldsmith.errors import InputError, Problem
+
+#: Debian's architecture names in the words of Glance (nova/objects/fields.py, Architecture)
+_ARCHITECTURES = {"amd64": "x86_64", "arm64": "aarch64", "i386": "i686", "ppc64el": "ppc64le", "s390x": "s390x"}
+
+
+@dataclass(frozen=True)
+class DiskFacts:
+    """What was found on the disk: ``os_id`` and ``os_version`` are ID and VERSION_ID of /etc/os-release."""
+
+    os_id: str
+    os_version: str
+    firmware: tuple[Literal["bios", "uefi"], ...]
+
+
+def derive(planned: Mapping[str, str], architecture: str, disk: DiskFacts) -> dict[str, str]:
+    """Properties to publish: ``planned`` (a plan's, from elements and recipe) over those that the disk implies.
+
+    Raises InputError, all problems at once, where a planned property contradicts the disk.
+    """
+    found = {
+        "architecture": _ARCHITECTURES.get(architecture, architecture),
+        "os_distro": disk.os_id,
+        "os_version": disk.os_version,
+    }
+    if disk.firmware in (("uefi",), ("bios",)):
+        # With both, the choice is the cloud's; with one, the wrong firmware would find nothing to boot.
+        found["hw_firmware_type"] = disk.firmware[0]
+    properties = {**{name: value for name, value in found.items() if value}, "os_type": "linux", **planned}
+    problems = [
+        Problem("properties", name, f"{planned[name]!r} contradicts the disk: {found[name]!r}")
+        for name in ("architecture", "hw_firmware_type", "os_distro")
+        if found.get(name) and planned.get(name, found[name]) != found[name]
+    ]
+    firmware = properties.get("hw_firmware_type")
+    if firmware is not None and firmware not in disk.firmware and "hw_firmware_type" not in found:
+        problems.append(Problem("properties", "hw_firmware_type", f"the disk does not boot with {firmware!r}"))
+    # nova compares os_type with 'windows' as raw strings: another case passes validation and changes the guest's clock.
+    if (os_type := properties["os_type"]) not in ("linux", "windows"):
+        problems.append(
+            Problem("properties", "os_type", f"{os_type!r} is not an OS type", "'linux' or 'windows', in lower case")
+        )
+    if problems:
+        raise InputError(problems=problems)
+    return dict(sorted(properties.items()))

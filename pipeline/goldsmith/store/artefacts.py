@@ -1,0 +1,168 @@
+"""Artefacts that can be made again, kept by the digest of the inputs that made them.
+
+Layout below the cache: ``artefacts/KIND/DIGEST/`` holds the files and ``artefact.json`` with each file's sha256 and
+size; ``.part-DIGEST-*`` is one being written; ``.lock-DIGEST`` is held while writing.  The folder gets its name in one
+step when all is on disk, so a killed writer leaves only a ``.part-*`` that nobody takes for an artefact.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from goldsmith.errors import HarnessError
+from goldsmith.host.files import file_digest, locked
+
+_RECORD = "artefact.json"
+_KIND = re.compile(r"[a-z][a-z0-9-]*")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_PART = re.compile(r"\.part-([0-9a-f]{64})-.+")
+
+
+class _Fact(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    sha256: str
+    size: int
+
+
+class _Record(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    files: dict[str, _Fact]
+
+
+@dataclass(frozen=True)
+class Artefact:
+    """A whole artefact; ``sha256`` maps each file's path inside ``folder`` to its digest."""
+
+    folder: Path
+    sha256: Mapping[str, str]
+
+    def file(self, name: str) -> Path:
+        """Path of one of its files; raises HarnessError where the artefact has none of that name."""
+        if name not in self.sha256:
+            raise HarnessError(f"the artefact holds no {name}", where=str(self.folder))
+        return self.folder / name
+
+
+class ArtefactStore:
+    """The store in ``root``; safe for several processes."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+
+    def _place(self, kind: str, digest: str) -> Path:
+        if not _KIND.fullmatch(kind) or not _DIGEST.fullmatch(digest):
+            raise ValueError(f"not an artefact: {kind!r} {digest!r}")
+        return self.root / kind / digest
+
+    def _lock_path(self, place: Path) -> Path:
+        return place.parent / f".lock-{place.name}"
+
+    def get(self, kind: str, digest: str) -> Artefact | None:
+        """The artefact, its files' digests computed anew; one that is damaged is removed and None."""
+        place = self._place(kind, digest)
+        if artefact := _verified(place):
+            return artefact
+        if not place.exists():
+            return None
+        with locked(self._lock_path(place)):
+            return self._verified_or_removed(place)
+
+    def _verified_or_removed(self, place: Path) -> Artefact | None:
+        """Under the lock: another process may have removed or replaced what was seen to be damaged."""
+        artefact = _verified(place)
+        if artefact is None and place.exists():
+            # Renamed first: a removal that is killed half-way must not leave something under the artefact's name.
+            grave = Path(tempfile.mkdtemp(prefix=f".part-{place.name}-", dir=place.parent))
+            place.rename(grave / "damaged")
+            shutil.rmtree(grave)
+        return artefact
+
+    def put(self, kind: str, digest: str, writer: Callable[[Path], object]) -> Artefact:
+        """Return the artefact, made by ``writer`` unless it is there.
+
+        ``writer`` gets an empty folder to fill with plain files.  Where another process writes the same artefact,
+        this waits and returns that one.  An exception of ``writer`` passes through and leaves nothing.
+        """
+        place = self._place(kind, digest)
+        with locked(self._lock_path(place)):
+            if artefact := self._verified_or_removed(place):
+                return artefact
+            part = Path(tempfile.mkdtemp(prefix=f".part-{digest}-", dir=place.parent))
+            try:
+                writer(part)
+                facts = {name: _Fact(sha256=file_digest(path), size=path.stat().st_size) for name, path in _files(part)}
+                if not facts:
+                    raise HarnessError("nothing was written", where=str(place))
+                (part / _RECORD).write_text(_Record(files=facts).model_dump_json(indent=2))
+                _flush(part)
+                part.chmod(0o755)
+                part.rename(place)
+                sync(place.parent)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
+        return Artefact(place, {name: fact.sha256 for name, fact in facts.items()})
+
+    def sweep(self) -> list[Path]:
+        """Remove what killed writers left; what is being written now is left alone.  Returns what was removed."""
+        removed = []
+        for part in sorted(self.root.glob("*/.part-*")):
+            match = _PART.fullmatch(part.name)
+            if match and _free(self._lock_path(part.parent / match.group(1))):
+                shutil.rmtree(part, ignore_errors=True)
+                removed.append(part)
+        return removed
+
+
+def _free(lock: Path) -> bool:
+    """Whether no living process holds the lock: a part whose lock is free is nobody's."""
+    with lock.open("a") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+def _files(folder: Path) -> Iterator[tuple[str, Path]]:
+    """Plain files below ``folder`` with their relative names; anything but files and folders is refused."""
+    for path in sorted(folder.rglob("*")):
+        if path.is_symlink() or not (path.is_file() or path.is_dir()):
+            raise HarnessError("an artefact holds plain files only", where=str(path))
+        if path.is_file():
+            yield str(path.relative_to(folder)), path
+
+
+def _verified(place: Path) -> Artefact | None:
+    try:
+        record = _Record.model_validate_json((place / _RECORD).read_bytes())
+        for name, fact in record.files.items():
+            path = place / name
+            if path.stat().st_size != fact.size or file_digest(path) != fact.sha256:
+                return None
+    except (OSError, ValidationError):
+        return None
+    return Artefact(place, {name: fact.sha256 for name, fact in record.files.items()})
+
+
+def _flush(folder: Path) -> None:
+    for path in folder.rglob("*"):
+        sync(path)
+    sync(folder)
+
+
+def sync(path: Path) -> None:
+    """Put a file's or a folder's state on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
