@@ -81,7 +81,7 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.file}: {self.path}" if self.path else self.file
-        suffix = f" ({self.suggestion})" if self.suggestion else ""
+        suffix = f", {self.suggestion}" if self.suggestion else ""
         return f"{place}: {self.message}{suffix}"
 
 

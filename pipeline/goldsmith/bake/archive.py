@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import email.utils
 import hashlib
+import http.client
 import lzma
 import re
 import urllib.error
@@ -36,9 +37,28 @@ class Archive:
 
 
 def _get(url: str) -> bytes:
-    with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:
-        content: bytes = answer.read()
+    """Raises OSError, urllib.error.HTTPError among them, for whatever goes wrong."""
+    try:
+        with urllib.request.urlopen(url, timeout=_TIMEOUT) as answer:
+            content: bytes = answer.read()
+    except http.client.HTTPException as error:
+        # An answer that breaks off, or is not HTTP at all; urllib lets these through as they are.
+        raise OSError(f"broken answer ({type(error).__name__})") from error
     return content
+
+
+def _made(release: bytes, url: str) -> int:
+    """The Date of a Release file, in seconds since 1970."""
+    try:
+        (date,) = re.findall(rb"^Date: (.*)$", release, re.MULTILINE)
+        return int(email.utils.parsedate_to_datetime(date.decode()).timestamp())
+    except ValueError as error:
+        # Networks with a login page answer everything with it.
+        raise HostError(
+            "the mirror's answer is not an InRelease file",
+            where=f"{url}/InRelease",
+            hint="open the address: is it a mirror, or a proxy's own page?",
+        ) from error
 
 
 def read_archive(mirrors: Mirrors, release: str, architecture: str) -> Archive | None:
@@ -71,8 +91,7 @@ def read_archive(mirrors: Mirrors, release: str, architecture: str) -> Archive |
                 hint="check the network, or name another mirror with GOLDSMITH_MIRROR=http://HOST/debian",
             ) from error
         suites[url] = hashlib.sha256(content).hexdigest()
-        if match := re.search(rb"^Date: (.*)$", content, re.MULTILINE):
-            epoch = max(epoch, int(email.utils.parsedate_to_datetime(match[1].decode()).timestamp()))
+        epoch = max(epoch, _made(content, url))
     return Archive(suites=suites, epoch=epoch, architecture=architecture)
 
 
@@ -87,7 +106,7 @@ def newer_packages(archive: Archive, installed: Iterable[PackageFact]) -> list[s
             url = f"{suite}/{component}/binary-{archive.architecture}/Packages.xz"
             try:
                 text = lzma.decompress(_get(url)).decode()
-            except (OSError, lzma.LZMAError) as error:
+            except (OSError, lzma.LZMAError, UnicodeDecodeError) as error:
                 raise HostError(f"the package index cannot be read: {error}", where=url) from error
             for name, version in parse_index(text):
                 if name not in candidates or Version(version) > Version(candidates[name]):

@@ -32,7 +32,9 @@ def require_grub(tree: Path) -> None:
     wanted = (
         "usr/sbin/grub-mkconfig",
         "usr/bin/grub-mkimage",
+        "usr/sbin/grub-probe",
         "usr/lib/grub/i386-pc/boot.img",
+        "usr/lib/grub/x86_64-efi",
         *map(str, _SIGNED.values()),
     )
     missing = [name for name in wanted if not (tree / name).exists()]

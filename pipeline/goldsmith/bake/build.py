@@ -64,12 +64,16 @@ def build(plan: Plan, settings: Settings, progress: Progress, *, again: bool = F
     standing = look(plan, settings, progress)
     if standing.artefact and not standing.reasons and not again:
         return _built(standing.artefact, cached=True)
-    require_space(settings.work_dir, _WORK_SPACE, "building the image")
-    require_space(settings.cache_dir, _STORE_SPACE, "keeping the image")
     suites = dict(standing.archive.suites) if standing.archive else {}
     # Built again on request, the image gets a key of its own: what is in the store is never changed.
     key = document_digest([plan.digest, suites, time.time() if again else None])
     store = _store(settings)
+    if artefact := store.get(KIND, key):
+        # The recipe is again what it was for an earlier image, and the archive has not moved since.
+        remember(plan, settings, key, suites)
+        return _built(artefact, cached=True)
+    require_space(settings.work_dir, _WORK_SPACE, "building the image")
+    require_space(settings.cache_dir, _STORE_SPACE, "keeping the image")
     for path in store.sweep():
         progress.note(f"left by a build that was killed: removed {path}")
     artefact = store.put(KIND, key, lambda folder: _bake(plan, standing.archive, settings, progress, folder))
@@ -98,15 +102,15 @@ def look(plan: Plan, settings: Settings, progress: Progress) -> Standing:
     try:
         base = plan.recipe.base
         archive = archives.read_archive(mirrors_for(plan, settings), base.release, base.architecture)
+        if pointer is None or artefact is None or archive is None or pointer.suites == archive.suites:
+            return Standing(artefact, reasons, archive)
+        with progress.step("package index"):
+            newer = archives.newer_packages(archive, manifests.read(artefact.file(MANIFEST)).packages)
     except HostError as error:
         if artefact is None:
             raise
         progress.note(f"newer packages were not looked for: {error.message}")
         return Standing(artefact, (), None)
-    if pointer is None or artefact is None or archive is None or pointer.suites == archive.suites:
-        return Standing(artefact, reasons, archive)
-    with progress.step("package index"):
-        newer = archives.newer_packages(archive, manifests.read(artefact.file(MANIFEST)).packages)
     if not newer:
         remember(plan, settings, pointer.key, archive.suites)
     return Standing(artefact, tuple(f"newer package: {line}" for line in newer), archive)
@@ -119,7 +123,7 @@ def mirrors_for(plan: Plan, settings: Settings) -> Mirrors:
         return Mirrors(plan.recipe.mirror.url, plan.recipe.mirror.security_url or own.security_url)
     if settings.mirror:
         return Mirrors(settings.mirror, settings.security_mirror or own.security_url)
-    return own
+    return Mirrors(own.url, settings.security_mirror or own.security_url)
 
 
 def _mirror_variables(plan: Plan, mirrors: Mirrors) -> dict[str, str]:

@@ -90,9 +90,11 @@ def _packages(folder: Path) -> tuple[Package, ...]:
     found = sorted(folder.rglob("dib-manifest-dpkg-*"))
     if not found:
         raise HarnessError("DIB left no package list", where=str(folder))
-    document = json.loads(found[0].read_text())
-    return tuple(
-        Package(entry["package"], entry["version"], entry["arch"])
-        for entry in document["packages"]
-        if entry["status"].startswith("ii")
-    )
+    try:
+        return tuple(
+            Package(entry["package"], entry["version"], entry["arch"])
+            for entry in json.loads(found[0].read_text())["packages"]
+            if entry["status"].startswith("ii")
+        )
+    except (ValueError, KeyError, TypeError) as error:
+        raise HarnessError(f"DIB's package list cannot be read: {error!r}", where=str(found[0])) from error

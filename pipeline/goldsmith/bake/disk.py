@@ -6,6 +6,7 @@ device-mapper: every file system is written by a program of user space into one 
 
 from __future__ import annotations
 
+import os
 import textwrap
 from pathlib import Path
 
@@ -35,7 +36,8 @@ def make_disk(
     """
     require_grub(tree)
     raw = scratch / "disk.raw"
-    stamp = {"SOURCE_DATE_EPOCH": str(epoch), "E2FSPROGS_FAKE_TIME": str(epoch)}
+    # FAT keeps local times: the build host's time zone would be in the image.
+    stamp = {"SOURCE_DATE_EPOCH": str(epoch), "E2FSPROGS_FAKE_TIME": str(epoch), "TZ": "UTC"}
     with progress.step("boot loaders"):
         _complete_tree(jail, tree, scratch, layout)
         install_grub(jail, tree, scratch, layout)
@@ -114,6 +116,8 @@ def _make_esp(jail: Jail, tree: Path, scratch: Path, layout: Layout, raw: Path, 
         if isinstance(content, str):
             source = scratch / "esp-file"
             source.write_text(content)
+            epoch = int(stamp["SOURCE_DATE_EPOCH"])
+            os.utime(source, (epoch, epoch))
         else:
             source = content
         jail.run(["mcopy", "-m", "-i", image, source, f"::{name}"], deadline=60, env=stamp)

@@ -7,15 +7,18 @@ import fcntl
 import json
 import os
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from goldsmith.errors import HarnessError
+from goldsmith.host.files import locked
 from goldsmith.host.jail import Jail
 from goldsmith.host.run import run
 
 _PREFIX = "build-"
 _LOCK = ".lock"
+#: held while a folder gets its lock, and while folders without a living owner are looked for
+_PARENT_LOCK = ".scratch.lock"
 
 
 @contextlib.contextmanager
@@ -25,16 +28,19 @@ def scratch_folder(parent: Path, jail: Jail) -> Iterator[Path]:
     It will hold files of root, so ``jail`` removes it.
     """
     parent.mkdir(parents=True, exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
-    with (folder / _LOCK).open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as stack:
+        with locked(parent / _PARENT_LOCK):
+            folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
+            lock = stack.enter_context((folder / _LOCK).open("w"))
+            fcntl.flock(lock, fcntl.LOCK_EX)
         try:
             inner = folder / "work"
             inner.mkdir()
             yield inner
         finally:
-            # Without check: an error of the body must not be covered; what is left is swept by the next build.
-            jail.run(["rm", "-rf", "--one-file-system", folder], deadline=300, check=False)
+            # An error of the body must not be covered; what is left is swept by the next build.  The lock goes last.
+            with contextlib.suppress(HarnessError):
+                jail.run(["rm", "-rf", "--one-file-system", inner, folder], deadline=300)
 
 
 def sweep(parent: Path, jail: Jail) -> list[str]:
@@ -43,23 +49,27 @@ def sweep(parent: Path, jail: Jail) -> list[str]:
     Mounts and processes need no sweeping: they died with the namespaces of their build.  Returns what was done.
     """
     done: list[str] = []
-    for folder in sorted(parent.glob(f"{_PREFIX}*")):
-        if _in_use(folder):
-            continue
-        for device in _loop_devices(folder):
-            jail.run(["losetup", "--detach", device], deadline=30, check=False)
-            done.append(f"freed {device}")
-        jail.run(["rm", "-rf", "--one-file-system", folder], deadline=300)
-        done.append(f"removed {folder}")
+    with locked(parent / _PARENT_LOCK):
+        for folder in sorted(parent.glob(f"{_PREFIX}*")):
+            if _in_use(folder):
+                continue
+            for device in _loop_devices(folder):
+                jail.run(["losetup", "--detach", device], deadline=30, check=False)
+                done.append(f"freed {device}")
+            jail.run(["rm", "-rf", "--one-file-system", folder], deadline=300)
+            done.append(f"removed {folder}")
     return done
 
 
 def _in_use(folder: Path) -> bool:
+    """Whether a living process holds the folder's lock; under the parent's lock, none is between folder and lock."""
     try:
         descriptor = os.open(folder / _LOCK, os.O_RDWR)
+    except FileNotFoundError:
+        return False
     except OSError:
-        # Between mkdtemp and the lock: a living owner gets there at once, a dead one left an empty folder.
-        return not any(folder.iterdir()) and folder.stat().st_mtime > time.time() - 60
+        # Another user's: that user's builds sweep it.
+        return True
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -70,8 +80,10 @@ def _in_use(folder: Path) -> bool:
 
 
 def _loop_devices(folder: Path) -> list[str]:
+    # The kernel names backing files by their real path.
+    inside = f"{folder.resolve()}/"
     listed = run(["losetup", "--list", "--json", "--output", "NAME,BACK-FILE"], deadline=30, check=False).stdout
     if not listed.strip():
         return []
     devices = json.loads(listed).get("loopdevices", [])
-    return [entry["name"] for entry in devices if str(entry.get("back-file") or "").startswith(f"{folder}/")]
+    return [entry["name"] for entry in devices if str(entry.get("back-file") or "").startswith(inside)]

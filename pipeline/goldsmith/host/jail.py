@@ -42,6 +42,7 @@ class Jail:
         self._answers: dict[int, dict[str, Any]] = {}
         self._condition = threading.Condition()
         self._closed = False
+        self._stdin_lock = threading.Lock()
         self._reader = threading.Thread(target=self._read, name="jail-reader", daemon=True)
         self._reader.start()
 
@@ -77,8 +78,9 @@ class Jail:
         request_id = next(self._ids)
         stdin: IO[str] = self._process.stdin  # type: ignore[assignment]
         try:
-            stdin.write(json.dumps({"id": request_id, **request}) + "\n")
-            stdin.flush()
+            with self._stdin_lock:
+                stdin.write(json.dumps({"id": request_id, **request}) + "\n")
+                stdin.flush()
         except (BrokenPipeError, ValueError) as error:
             raise HarnessError("the jail ended") from error
         return self._wait(request_id, seconds)
@@ -185,8 +187,9 @@ def _jail(prefix: Sequence[str], environment: Mapping[str, str], hint: str) -> I
     log.debug("jail: %s", pasteable(argv))
     with tempfile.TemporaryFile("w+") as errors:
         try:
+            # A group of its own, not a session: sudo remembers a password that was typed by the terminal.
             process = subprocess.Popen(
-                argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, start_new_session=True
+                argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True, process_group=0
             )
         except FileNotFoundError as error:
             raise HostError(f"{argv[0]} is not installed", hint=hint) from error

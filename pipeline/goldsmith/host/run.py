@@ -88,7 +88,8 @@ def run(
                 cwd=cwd,
                 start_new_session=True,
             )
-        except FileNotFoundError as error:
+        except (FileNotFoundError, PermissionError) as error:
+            # A folder of PATH that may not be read makes a missing program a PermissionError.
             raise HostError(
                 f"{words[0]} is not installed", where=shown, hint=hint or "run: goldsmith doctor"
             ) from error

@@ -18,10 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from goldsmith.errors import CheckFailedError, InputError
-from goldsmith.host.files import file_digest, locked, require_space
+from goldsmith.host.files import file_digest, locked, require_space, sync
 from goldsmith.settings import Settings
 from goldsmith.store import manifest as manifests
-from goldsmith.store.artefacts import sync
 from goldsmith.store.manifest import BUILT_IN, SETTLED, Manifest
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")

@@ -8,7 +8,6 @@ step when all is on disk, so a killed writer leaves only a ``.part-*`` that nobo
 from __future__ import annotations
 
 import fcntl
-import os
 import re
 import shutil
 import tempfile
@@ -19,7 +18,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from goldsmith.errors import HarnessError
-from goldsmith.host.files import file_digest, locked
+from goldsmith.host.files import file_digest, locked, sync
 
 _RECORD = "artefact.json"
 _KIND = re.compile(r"[a-z][a-z0-9-]*")
@@ -157,12 +156,3 @@ def _flush(folder: Path) -> None:
     for path in folder.rglob("*"):
         sync(path)
     sync(folder)
-
-
-def sync(path: Path) -> None:
-    """Put a file's or a folder's state on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -21,11 +21,12 @@ def measured(**seconds: float | None):
     [
         (0.01, "kvm", "KVM took"),
         (0.10, "kvm", "KVM took"),
-        (0.11, "tcg", "slower"),
+        (0.30, "kvm", "KVM took"),  # noise: what is broken is slower by seconds
+        (1.10, "tcg", "slower"),
         (None, "tcg", "broken"),
     ],
 )
-def test_kvm_is_taken_only_when_at_least_as_fast(kvm: float | None, name: str, said: str) -> None:
+def test_kvm_is_taken_unless_it_is_clearly_slower(kvm: float | None, name: str, said: str) -> None:
     chosen = decide(None, measured(tcg=0.10, kvm=kvm))
     assert chosen.name == name
     assert said in chosen.reason

@@ -1,0 +1,71 @@
+"""goldsmith plan."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from goldsmith.commands import arguments
+from goldsmith.commands.context import Context, Outcome
+
+if TYPE_CHECKING:
+    from goldsmith.bake.build import Standing
+    from goldsmith.recipe.plan import Plan
+
+NAME = "plan"
+SUMMARY = "what would be built, verified and published, and why; changes nothing"
+DESCRIPTION = """\
+Check recipes completely, as every other command does first, and say what `goldsmith run` would do with each: whether
+its image must be built, and because of which input; whether it must be verified; whether it would be published."""
+
+configure = arguments.recipes
+
+
+def execute(args: argparse.Namespace, context: Context) -> Outcome:
+    from goldsmith.bake.build import look
+    from goldsmith.commands import work
+
+    documents = []
+    for plan in work.planned(args.recipes, context.settings):
+        standing = look(plan, context.settings, context.progress)
+        documents.append(_document(plan, standing, context))
+    return Outcome({"recipes": documents}, "\n\n".join(map(_text, documents)))
+
+
+def _document(plan: Plan, standing: Standing, context: Context) -> dict[str, Any]:
+    from goldsmith.commands import work
+
+    build = standing.artefact is None or bool(standing.reasons)
+    proven = published = False
+    if not build:
+        sha256 = work.built(plan, standing).manifest.sha256
+        report = work.proof(plan, sha256, context.settings)
+        proven = report is not None and report.status == "pass"
+        published = proven and work.published(plan, sha256, context.settings) is not None
+    return {
+        "name": plan.recipe.name,
+        "digest": plan.digest,
+        "checks_digest": plan.checks_digest,
+        "elements": [planned.element.name for planned in plan.elements],
+        "dib_elements": list(plan.dib_elements),
+        "environment": dict(plan.environment),
+        "properties": work.properties(plan),
+        "checks": [f"{check.element}/{check.id}" for check in plan.checks],
+        "build": {"needed": build, "reasons": list(standing.reasons)},
+        "verify": {"needed": not proven},
+        "publish": {"needed": not published, "target": str(context.settings.images_dir / f"{plan.recipe.name}.qcow2")},
+    }
+
+
+def _text(document: dict[str, Any]) -> str:
+    build, publish = document["build"], document["publish"]
+    lines = [
+        str(document["name"]),
+        f"  elements  {', '.join(document['elements'])}",
+        f"  checks    {len(document['checks'])}",
+        f"  build     {'yes' if build['needed'] else 'no, the image is there and current'}",
+        *(f"              {reason}" for reason in build["reasons"]),
+        f"  verify    {'yes' if document['verify']['needed'] else 'no, these checks passed on this image'}",
+        f"  publish   {'to' if publish['needed'] else 'no, it is in'} {publish['target']}",
+    ]
+    return "\n".join(lines)

@@ -1,0 +1,38 @@
+"""goldsmith publish."""
+
+from __future__ import annotations
+
+import argparse
+
+from goldsmith.commands import arguments
+from goldsmith.commands.context import Context, Outcome
+
+NAME = "publish"
+SUMMARY = "put proven images into the catalogue"
+DESCRIPTION = """\
+Put the images that were built from recipes, and that passed all their checks with each firmware, into the catalogue:
+the folder images/ (or GOLDSMITH_IMAGES).  Beside NAME.qcow2 stand its manifest, its bill of materials (SPDX) and its
+Glance properties.  The former image of the name is replaced in one step.  One that was not booted is refused."""
+
+configure = arguments.recipes
+
+
+def execute(args: argparse.Namespace, context: Context) -> Outcome:
+    from goldsmith.commands import work
+
+    documents, lines = [], []
+    for plan in work.planned(args.recipes, context.settings):
+        image = work.existing(plan, context)
+        there = work.published(plan, image.manifest.sha256, context.settings)
+        entry = there or work.publish(plan, image, context)
+        documents.append(
+            {
+                "name": plan.recipe.name,
+                "image": str(entry.image),
+                "sha256": entry.manifest.sha256,
+                "properties": entry.manifest.properties,
+                "published": there is None,
+            }
+        )
+        lines.append(f"{plan.recipe.name}: {'nothing to do, ' if there else ''}{entry.image}")
+    return Outcome({"recipes": documents}, "\n".join(lines))

@@ -1,0 +1,73 @@
+"""goldsmith run."""
+
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from goldsmith.commands import arguments
+from goldsmith.commands.context import Context, Outcome
+from goldsmith.errors import ExitCode
+
+if TYPE_CHECKING:
+    from goldsmith.recipe.plan import Plan
+
+NAME = "run"
+SUMMARY = "plan, build, verify and publish: the whole way"
+DESCRIPTION = """\
+Plan all recipes, then build, verify and publish each.  What is done already is not done again: a second run looks and
+says so.  An image that fails a check is not published, and the other recipes go on."""
+
+configure = arguments.recipes
+
+
+def execute(args: argparse.Namespace, context: Context) -> Outcome:
+    from goldsmith.commands import work
+
+    documents, texts, codes = [], [], []
+    for plan in work.planned(args.recipes, context.settings):
+        document, text, code = _run(plan, context)
+        documents.append(document)
+        texts.append(text)
+        codes.append(code)
+    return Outcome({"recipes": documents}, "\n".join(texts), max(codes))
+
+
+def _run(plan: Plan, context: Context) -> tuple[dict[str, Any], str, ExitCode]:
+    from goldsmith.bake.build import build
+    from goldsmith.commands import work
+    from goldsmith.commands.verify import exit_code
+    from goldsmith.verify.report import as_text
+
+    name, target = plan.recipe.name, str(plan.recipe.source or plan.recipe.name)
+    built = build(plan, context.settings, context.progress)
+    sha256 = built.manifest.sha256
+    document: dict[str, Any] = {
+        "name": name,
+        "sha256": sha256,
+        "built": not built.cached,
+        "reasons": list(built.reasons),
+    }
+    report = work.proof(plan, sha256, context.settings)
+    fresh = report is None or report.status != "pass"
+    if report is None or fresh:
+        report = work.verified(plan, built.image, target, context)
+    folder = work.reports_folder(name, context.settings)
+    document |= {"verified": fresh, "status": report.status, "report": report.model_dump(mode="json")}
+    if report.status != "pass":
+        document |= {"published": False, "image": str(built.image)}
+        text = f"{as_text(report)}{name}: not published; report, consoles and screens: {folder}"
+        return document, text, exit_code(report)
+    there = work.published(plan, sha256, context.settings)
+    entry = there or work.publish(plan, built, context)
+    document |= {"published": there is None, "image": str(entry.image)}
+    if built.cached and not fresh and there:
+        return document, f"{name}: nothing to do, {entry.image} is current", ExitCode.GOOD
+    text = (
+        f"{as_text(report) if fresh else ''}{name}: {entry.image}\n"
+        f"  sha256   {sha256}\n"
+        f"  size     {built.manifest.size / 2**20:.0f} MiB ({built.manifest.virtual_size / 2**30:.0f} GiB virtual)\n"
+        f"  checks   {len(report.verdicts)} passed\n"
+        f"  beside   {name}.json (manifest), {name}.spdx.json (packages), {name}.properties.json (Glance)"
+    )
+    return document, text, ExitCode.GOOD
