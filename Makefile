@@ -1,0 +1,31 @@
+# The two commands of this project are `make image` and `make test`; see README.md.
+SHELL := /bin/bash
+RECIPE ?= recipes/debian-13.yaml
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help image test lint doctor clean
+
+help: ## show this
+	@echo "goldsmith: golden images of OpenStack guests"
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 16
+
+image: ## set up what is missing, then build, prove and publish an image (RECIPE=recipes/debian-13.yaml)
+	@setup/prepare root
+	@$(BIN)/goldsmith run $(RECIPE)
+
+test: ## set up what is missing, then run the whole test suite
+	@setup/prepare test root
+	@$(BIN)/python -m pytest
+
+lint: ## the quick part of the tests: style, types, shell scripts, arrows between packages
+	@setup/prepare test
+	@$(BIN)/python -m pytest tests/unit/test_house.py
+
+doctor: ## set up what is missing, then say what this host can do
+	@setup/prepare
+	@$(BIN)/goldsmith doctor
+
+clean: ## remove .venv and caches of tools; images/ stays
+	@rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache tests/artifacts pipeline/*.egg-info
+	@find pipeline tests elements -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,305 @@
+"""From recipes to published images, with a bake and a verification that only pretend."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from goldsmith import cli
+from goldsmith.bake import build as bake
+from goldsmith.bake.build import Built, Standing
+from goldsmith.boot.accelerator import Accelerator
+from goldsmith.commands import work
+from goldsmith.recipe.plan import Plan
+from goldsmith.store.artefacts import ArtefactStore
+from goldsmith.store.manifest import Firmware, Manifest, PackageFact, Status, Verdict, write
+from goldsmith.verify.report import Report
+
+Captured = pytest.CaptureFixture[str]
+
+RECIPE = """\
+name: {name}
+base: {{distribution: debian, release: trixie, architecture: amd64}}
+elements: [marked]
+properties: {{os_distro: {distro}}}
+"""
+CHECKS = """\
+checks:
+  - id: mark
+    says: The mark is in the image
+    file: {path: /etc/mark, exists: true}
+"""
+
+
+@dataclass
+class World:
+    """What the pretended bake and verification do, and how often they did it."""
+
+    folder: Path
+    status: Status = "pass"
+    content: bytes = b"image"
+    builds: int = 0
+    verifications: list[dict[str, Any]] = field(default_factory=list)
+
+    def recipe(self, name: str = "small", distro: str = "debian") -> str:
+        path = self.folder / f"{name}.yaml"
+        path.write_text(RECIPE.format(name=name, distro=distro))
+        return str(path)
+
+    def artefact(self, plan: Plan) -> Built:
+        def fill(folder: Path) -> None:
+            (folder / bake.IMAGE).write_bytes(self.content)
+            write(folder / bake.MANIFEST, self._manifest(plan))
+
+        artefact = ArtefactStore(self.folder / "cache/artefacts").put("image", plan.digest, fill)
+        return Built(artefact.file(bake.IMAGE), work.manifests.read(artefact.file(bake.MANIFEST)), cached=False)
+
+    def _manifest(self, plan: Plan) -> Manifest:
+        return Manifest(
+            name=plan.recipe.name,
+            recipe_digest=plan.digest,
+            inputs=plan.inputs,
+            base={"distribution": "debian"},
+            elements=(),
+            packages=(PackageFact(name="dpkg", version="1", architecture="amd64"),),
+            firmware=plan.recipe.disk.firmware,
+            sha256=hashlib.sha256(self.content).hexdigest(),
+            sha512=hashlib.sha512(self.content).hexdigest(),
+            size=len(self.content),
+            virtual_size=2**30,
+            goldsmith_version="0",
+        )
+
+    def look(self, plan: Plan, settings: object, progress: object) -> Standing:
+        artefact = ArtefactStore(self.folder / "cache/artefacts").get("image", plan.digest)
+        return Standing(artefact, () if artefact else ("no image of this recipe was built yet",), None)
+
+    def build(self, plan: Plan, settings: object, progress: object, *, again: bool = False) -> Built:
+        standing = self.look(plan, settings, progress)
+        if standing.artefact and not again:
+            return work.built(plan, standing)
+        self.builds += 1
+        return self.artefact(plan)
+
+    def verify(
+        self, image: Path, checks: object, firmwares: tuple[Firmware, ...], *rest: object, **named: Any
+    ) -> Report:
+        self.verifications.append({"image": image, "firmwares": firmwares, **named})
+        verdicts = tuple(
+            Verdict(
+                layer="live",
+                element="goldsmith",
+                check="settled",
+                says="the guest boots",
+                firmware=firmware,
+                status=self.status,
+                repeat="" if self.status == "pass" else f"goldsmith verify {named['target']} --check goldsmith/settled",
+            )
+            for firmware in firmwares
+        )
+        return Report(
+            image=str(image),
+            sha256=hashlib.sha256(image.read_bytes()).hexdigest(),
+            accelerator="tcg: because",
+            firmware=firmwares,
+            complete=not named["only"],
+            verdicts=verdicts,
+            seconds=1,
+        )
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
+    made = World(tmp_path)
+    element = tmp_path / "elements/marked"
+    element.mkdir(parents=True)
+    (element / "schema.yaml").write_text("summary: A mark.\n")
+    (element / "checks.yaml").write_text(CHECKS)
+    monkeypatch.setenv("ELEMENTS_PATH", str(element.parent))
+    monkeypatch.setenv("GOLDSMITH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("GOLDSMITH_IMAGES", str(tmp_path / "images"))
+    monkeypatch.setattr(bake, "build", made.build)
+    monkeypatch.setattr(bake, "look", made.look)
+    monkeypatch.setattr(work, "look", made.look)
+    monkeypatch.setattr(work, "verify_image", made.verify)
+    monkeypatch.setattr(work.accelerator, "choose", lambda settings: Accelerator("tcg", "because", {}, 1.0))
+    yield made
+
+
+def test_run_goes_the_whole_way_once(world: World, capsys: Captured) -> None:
+    recipe = world.recipe()
+    assert cli.main(["run", recipe]) == 0
+    first = capsys.readouterr().out
+    image = world.folder / "images/small.qcow2"
+    assert image.read_bytes() == b"image"
+    assert f"small: {image}" in first
+    assert json.loads((world.folder / "images/small.properties.json").read_text()) == {
+        "architecture": "x86_64",
+        "os_distro": "debian",
+        "os_type": "linux",
+        "os_version": "13",
+    }
+    manifest = json.loads((world.folder / "images/small.json").read_text())
+    assert [verdict["status"] for verdict in manifest["verdicts"]] == ["pass", "pass"]
+    assert json.loads((world.folder / "images/small.spdx.json").read_text())["spdxVersion"] == "SPDX-2.3"
+
+    before = image.stat()
+    assert cli.main(["run", recipe]) == 0
+    assert capsys.readouterr().out == f"small: nothing to do, {image} is current\n"
+    assert (world.builds, len(world.verifications)) == (1, 1)
+    assert image.stat().st_ino == before.st_ino
+
+
+def test_changed_check_is_verified_again_and_not_built(world: World) -> None:
+    recipe = world.recipe()
+    assert cli.main(["run", recipe]) == 0
+    checks = world.folder / "elements/marked/checks.yaml"
+    checks.write_text(CHECKS.replace("/etc/mark", "/etc/other"))
+    assert cli.main(["run", recipe]) == 0
+    assert (world.builds, len(world.verifications)) == (1, 2)
+
+
+def test_damaged_or_missing_catalogue_is_published_again(world: World, capsys: Captured) -> None:
+    recipe = world.recipe()
+    image = world.folder / "images/small.qcow2"
+    assert cli.main(["run", recipe]) == 0
+    for damage in (lambda: image.write_bytes(b"other"), image.unlink, image.with_suffix(".json").unlink):
+        damage()
+        assert cli.main(["run", recipe]) == 0
+        assert image.read_bytes() == b"image"
+    assert (world.builds, len(world.verifications)) == (1, 1)
+    assert "nothing to do" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("status", "code"), [("fail", 1), ("broken", 3)])
+def test_unproven_image_is_not_published(world: World, capsys: Captured, status: Status, code: int) -> None:
+    world.status = status
+    recipe = world.recipe()
+    assert cli.main(["run", recipe]) == code
+    assert "small: not published" in capsys.readouterr().out
+    assert not (world.folder / "images/small.qcow2").exists()
+    assert cli.main(["publish", recipe]) == 1
+    assert "did not pass" in capsys.readouterr().err
+    # A bad proof is no reason not to look again.
+    world.status = "pass"
+    assert cli.main(["run", recipe]) == 0
+    assert (world.folder / "images/small.qcow2").exists()
+
+
+def test_one_failing_recipe_does_not_stop_the_others(world: World, capsys: Captured) -> None:
+    first, second = world.recipe("first"), world.recipe("second")
+    world.status = "fail"
+    assert cli.main(["run", "--json", first, second]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert [(recipe["name"], recipe["published"]) for recipe in document["recipes"]] == [
+        ("first", False),
+        ("second", False),
+    ]
+    assert len(world.verifications) == 2
+
+
+def test_all_recipes_are_judged_before_anything_is_built(world: World, capsys: Captured) -> None:
+    good, wrong = world.recipe("good"), world.recipe("wrong", distro="fedora")
+    broken = world.folder / "broken.yaml"
+    broken.write_text("name: Broken\n")
+    assert cli.main(["run", "--json", good, wrong, str(broken), str(world.folder / "absent.yaml")]) == 2
+    error = json.loads(capsys.readouterr().out)["error"]
+    text = json.dumps(error["problems"])
+    assert "contradicts the disk" in text
+    assert "broken.yaml" in text and "absent.yaml" in text
+    assert world.builds == 0
+
+
+def test_two_recipes_of_one_name_are_refused(world: World, capsys: Captured) -> None:
+    recipe = world.recipe()
+    assert cli.main(["build", recipe, recipe]) == 2
+    assert "another of these recipes is called `small`" in capsys.readouterr().err
+
+
+def test_wrong_check_is_found_by_plan(world: World, capsys: Captured) -> None:
+    (world.folder / "elements/marked/checks.yaml").write_text(CHECKS.replace("exists: true", "exsits: true"))
+    assert cli.main(["plan", world.recipe()]) == 2
+    assert "exsits" in capsys.readouterr().err
+
+
+def test_plan_says_what_run_would_do(world: World, capsys: Captured) -> None:
+    recipe = world.recipe()
+
+    def needs() -> tuple[bool, bool, bool]:
+        assert cli.main(["plan", "--json", recipe]) == 0
+        (document,) = json.loads(capsys.readouterr().out)["recipes"]
+        return tuple(document[step]["needed"] for step in ("build", "verify", "publish"))  # type: ignore[return-value]
+
+    assert needs() == (True, True, True)
+    assert cli.main(["plan", recipe]) == 0
+    assert "no image of this recipe was built yet" in capsys.readouterr().out
+    for command, after in (
+        ("build", (False, True, True)),
+        ("verify", (False, False, True)),
+        ("publish", (False, False, False)),
+    ):
+        assert cli.main([command, recipe]) == 0
+        capsys.readouterr()
+        assert needs() == after, command
+    assert cli.main(["plan", recipe]) == 0
+    assert "no, the image is there and current" in capsys.readouterr().out
+    assert cli.main(["publish", recipe]) == 0
+    assert "nothing to do" in capsys.readouterr().out
+
+
+def test_build_again_builds(world: World, capsys: Captured) -> None:
+    recipe = world.recipe()
+    for words in ([], [], ["--again"]):
+        assert cli.main(["build", recipe, *words]) == 0
+    assert world.builds == 2
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split()[1] for line in lines] == ["built", "nothing", "built"]
+
+
+def test_verify_needs_an_image(world: World, capsys: Captured) -> None:
+    recipe = world.recipe()
+    assert cli.main(["verify", recipe]) == 2
+    assert f"run: goldsmith build {recipe}" in capsys.readouterr().err
+    assert cli.main(["publish", recipe]) == 2
+
+
+def test_part_of_a_verification_is_no_proof(world: World, capsys: Captured) -> None:
+    recipe = world.recipe()
+    assert cli.main(["build", recipe]) == 0
+    for words in (["--check", "goldsmith/settled"], ["--firmware", "bios"]):
+        assert cli.main(["verify", recipe, *words]) == 0
+        assert cli.main(["publish", recipe]) == 2
+        assert "has no verdicts of a boot with bios and uefi" in capsys.readouterr().err
+    assert world.verifications[0]["only"] == ("goldsmith/settled",)
+    assert world.verifications[1]["firmwares"] == ("bios",)
+
+
+def test_any_image_is_verified_by_a_recipe(world: World, capsys: Captured) -> None:
+    recipe, image = world.recipe(), world.folder / "other image.qcow2"
+    image.write_bytes(b"other")
+    world.status = "fail"
+    assert cli.main(["verify", "--json", str(image), "--recipe", recipe]) == 1
+    document = json.loads(capsys.readouterr().out)
+    assert document["status"] == "fail"
+    assert document["verdicts"][0]["repeat"].endswith(f"--recipe {recipe}")
+    assert world.verifications[0]["image"] == image
+
+
+@pytest.mark.parametrize("words", [["x.qcow2"], ["r.yaml", "--recipe", "r.yaml"]])
+def test_verify_wants_one_recipe(world: World, words: list[str], capsys: Captured) -> None:
+    assert cli.main(["verify", *words]) == 2
+    assert "see: goldsmith verify --help" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("text", ["", "{", "{}"])
+def test_damaged_proof_is_none(world: World, text: str) -> None:
+    recipe = world.recipe()
+    assert cli.main(["run", recipe]) == 0
+    (proof,) = (world.folder / "cache/proofs").iterdir()
+    proof.write_text(text)
+    assert cli.main(["run", recipe]) == 0
+    assert len(world.verifications) == 2
