@@ -1,0 +1,197 @@
+"""Real builds and boots, shared as far as they go: three images, four boots."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from goldsmith.bake.build import build
+from goldsmith.boot.accelerator import Accelerator, choose
+from goldsmith.host.progress import Progress
+from goldsmith.recipe.loader import load
+from goldsmith.recipe.plan import Plan, make_plan
+from goldsmith.settings import PROJECT_ROOT, Settings, from_environment
+from goldsmith.verify.report import Report
+from goldsmith.verify.session import verify_image
+
+HERE = Path(__file__).parent
+RECIPE = PROJECT_ROOT / "recipes" / "debian-13.yaml"
+#: seconds for a command that builds or boots, under emulation on two cores
+LONG = 1800
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished goldsmith command; ``document`` is what --json printed."""
+
+    returncode: int
+    document: dict[str, Any]
+    stderr: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """The environment that all goldsmith commands of the suite run in."""
+
+    environment: dict[str, str]
+    settings: Settings
+
+    def command(self, *arguments: str | Path) -> list[str]:
+        return [sys.executable, "-m", "goldsmith.cli", *map(str, arguments)]
+
+    def goldsmith(self, *arguments: str | Path, environment: dict[str, str] | None = None) -> Result:
+        """Run goldsmith with --json."""
+        started = time.monotonic()
+        done = subprocess.run(
+            self.command("--json", *arguments),
+            capture_output=True,
+            text=True,
+            timeout=LONG,
+            env={**self.environment, **(environment or {})},
+            cwd=PROJECT_ROOT,
+        )
+        document = json.loads(done.stdout) if done.stdout else {}
+        return Result(done.returncode, document, done.stderr, time.monotonic() - started)
+
+
+@pytest.fixture(scope="session")
+def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
+    # The cache stays between runs: images are kept by the digest of their inputs, so nothing stale is ever used.
+    environment = {
+        **os.environ,
+        "GOLDSMITH_CACHE": str(PROJECT_ROOT / "build" / "test-cache"),
+        "GOLDSMITH_IMAGES": str(tmp_path_factory.mktemp("images")),
+        "CI": "true",
+    }
+    return Workshop(environment, from_environment(environment))
+
+
+@pytest.fixture(scope="session")
+def accelerator(workshop: Workshop) -> Accelerator:
+    return choose(workshop.settings)
+
+
+@dataclass(frozen=True)
+class Remains:
+    """What was left a moment after a build was killed with SIGKILL while a line of its progress said ``during``."""
+
+    during: str
+    processes: list[str]
+    mounts: list[str]
+    loop_devices: list[str]
+    images: list[str]
+
+
+def _processes(cache: str) -> list[str]:
+    found = []
+    for folder in Path("/proc").iterdir():
+        if not folder.name.isdigit():
+            continue
+        try:
+            words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+        except OSError:
+            continue
+        if cache in words or "jail_agent" in words or "disk-image-create" in words:
+            found.append(words)
+    return found
+
+
+def _remains(workshop: Workshop, during: str) -> Remains:
+    cache = str(workshop.settings.cache_dir)
+    deadline = time.monotonic() + 10
+    while _processes(cache) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    loops = subprocess.run(["losetup", "--list", "--output", "BACK-FILE"], capture_output=True, text=True).stdout
+    images = [workshop.settings.images_dir, workshop.settings.cache_dir / "artefacts" / "image"]
+    return Remains(
+        during,
+        processes=_processes(cache),
+        mounts=[line for line in Path("/proc/self/mountinfo").read_text().splitlines() if cache in line],
+        loop_devices=[line for line in loops.splitlines() if cache in line],
+        images=[str(p) for folder in images for p in folder.glob("*") if not p.name.startswith((".part-", ".lock-"))],
+    )
+
+
+def _kill_while(workshop: Workshop, line: str, after: float) -> Remains:
+    """Start a build, wait for a line of its progress and ``after`` seconds more, and kill it."""
+    process = subprocess.Popen(
+        workshop.command("build", "--again", RECIPE),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=workshop.environment,
+        cwd=PROJECT_ROOT,
+    )
+    try:
+        assert process.stderr is not None
+        seen = []
+        for text in process.stderr:
+            seen.append(text)
+            if "..." in text and line in text:
+                break
+        else:
+            pytest.fail(f"the build never came to {line!r}:\n{''.join(seen)}")
+        time.sleep(after)
+        assert process.poll() is None, "the build had ended before it was killed"
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    return _remains(workshop, line)
+
+
+@pytest.fixture(scope="session")
+def killed(workshop: Workshop) -> list[Remains]:
+    """Builds killed in the middle of DIB, and while the qcow2 is written."""
+    return [_kill_while(workshop, "tree (diskimage-builder)", 15), _kill_while(workshop, "compressed qcow2", 0.5)]
+
+
+@pytest.fixture(scope="session")
+def golden(workshop: Workshop, killed: list[Remains]) -> Result:
+    """The main job, as the operator runs it, after two runs that were killed."""
+    return workshop.goldsmith("run", RECIPE)
+
+
+@pytest.fixture(scope="session")
+def golden_plan(workshop: Workshop) -> Plan:
+    return make_plan(load(RECIPE, workshop.settings), workshop.settings)
+
+
+@pytest.fixture(scope="session")
+def golden_image(golden: Result) -> Path:
+    assert golden.returncode == 0, golden.stderr
+    return Path(golden.document["recipes"][0]["image"])
+
+
+@pytest.fixture(scope="session")
+def controls(workshop: Workshop, accelerator: Accelerator, golden_plan: Plan) -> dict[str, Report]:
+    """The golden image's checks on images that lack the elements: name of the control to its report."""
+    settings = dataclasses.replace(
+        workshop.settings, elements_path=(HERE / "elements", *workshop.settings.elements_path)
+    )
+    reports = {}
+    for name in ("control-bare", "control-network"):
+        progress = Progress()
+        plan = make_plan(load(HERE / "recipes" / f"{name}.yaml", settings), settings)
+        built = build(plan, settings, progress)
+        reports[name] = verify_image(
+            built.image,
+            golden_plan.checks,
+            ("bios",),
+            settings,
+            progress,
+            accelerator=accelerator,
+            artefacts=settings.cache_dir / "reports" / name,
+            target=name,
+        )
+    return reports

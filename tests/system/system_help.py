@@ -1,0 +1,50 @@
+"""What system tests share beside fixtures."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from goldsmith.boot.accelerator import Accelerator
+
+OVMF_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
+OVMF_VARS = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
+
+
+def boot_plainly(image: Path, firmware: str, accelerator: Accelerator, folder: Path, *, size: str) -> Path:
+    """Boot ``image`` in QEMU by hand until ttyS0 asks for a login, power it off, and return its disk as a raw file."""
+    disk = folder / "disk.raw"
+    subprocess.run(["qemu-img", "convert", "-O", "raw", image, disk], check=True)
+    subprocess.run(["qemu-img", "resize", "-q", "-f", "raw", disk, size], check=True)
+    console = folder / "console.log"
+    # A short path: a Unix socket's may have 108 bytes.
+    monitor = Path(f"/tmp/goldsmith-plain-{firmware}-{id(folder):x}.sock")
+    argv = [
+        "qemu-system-x86_64", "-accel", accelerator.name, "-m", "1024", "-smp", "2", "-display", "none",
+        "-drive", f"file={disk},format=raw,if=virtio",
+        "-serial", f"file:{console}", "-monitor", f"unix:{monitor},server,nowait",
+    ]  # fmt: skip
+    if firmware == "uefi":
+        variables = folder / "vars.fd"
+        shutil.copy(OVMF_VARS, variables)
+        argv += ["-drive", f"if=pflash,format=raw,readonly=on,file={OVMF_CODE}"]
+        argv += ["-drive", f"if=pflash,format=raw,file={variables}"]
+    process = subprocess.Popen(argv)
+    try:
+        deadline = time.monotonic() + 600 * accelerator.scale
+        while not (console.exists() and b" login: " in console.read_bytes()):
+            assert process.poll() is None, "QEMU ended"
+            assert time.monotonic() < deadline, console.read_text(errors="replace")[-3000:]
+            time.sleep(1)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(monitor))
+            client.sendall(b"system_powerdown\n")
+            process.wait(timeout=300 * accelerator.scale)
+    finally:
+        process.kill()
+        process.wait()
+        monitor.unlink(missing_ok=True)
+    return disk

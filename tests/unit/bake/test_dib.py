@@ -1,0 +1,157 @@
+"""What diskimage-builder is told, and what is taken from it, with a disk-image-create that only takes notes."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from goldsmith.bake import dib
+from goldsmith.bake.dib import Package, Tree, build_tree
+from goldsmith.errors import CommandFailedError, ExitCode, HarnessError, HostError
+from goldsmith.host.jail import Jail
+
+#: notes its words and variables beside the tree, then does as DIB does: a tar, and a package list for root alone
+FAKE = """\
+#!/bin/sh
+for word; do echo "$word"; done > words
+env > variables
+pwd > folder
+while test "$1" != -o; do shift; done
+for line in 1 2 3; do echo "line $line"; echo "warning $line" >&2; done
+test "$DIB_T_MODE" = fail && { echo "E: Unable to locate package bahs" >&2; exit 100; }
+echo tree > "$2.tar"
+mkdir -p "$DIB_MANIFEST_SAVE_DIR/dib-manifests"
+test "$DIB_T_MODE" = none && exit 0
+printf '%s' "$DIB_T_LIST" > "$DIB_MANIFEST_SAVE_DIR/dib-manifests/dib-manifest-dpkg-tree"
+chmod 0600 "$DIB_MANIFEST_SAVE_DIR/dib-manifests/dib-manifest-dpkg-tree"
+"""
+
+
+def _entry(package: str, status: str = "ii ") -> dict[str, str]:
+    return {"package": package, "arch": "amd64", "version": "1.0-1", "status": status}
+
+
+Builder = Callable[..., Tree]
+
+
+@pytest.fixture
+def build(jail: Jail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Builder:
+    """Runs build_tree with the fake; keywords are variables, ``packages`` is what it is given."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "disk-image-create").write_text(FAKE)
+    (tools / "disk-image-create").chmod(0o755)
+    monkeypatch.setattr(dib.sys, "executable", str(tools / "python"))
+    (tmp_path / "work").mkdir()
+
+    def run(packages: tuple[str, ...] = (), listed: Any = None, **variables: str) -> Tree:
+        text = listed if isinstance(listed, str) else json.dumps({"packages": listed or [_entry("bash")]})
+        return build_tree(
+            jail,
+            tmp_path / "work",
+            elements=("debian-minimal", "networkd"),
+            packages=packages,
+            environment={"DIB_RELEASE": "trixie", "DIB_T_LIST": text, **variables},
+            elements_path=[tmp_path / "mine", tmp_path / "yours"],
+            cache=tmp_path / "cache",
+            architecture="amd64",
+            log_file=tmp_path / "dib.log",
+        )
+
+    return run
+
+
+def _variables(folder: Path) -> dict[str, str]:
+    lines = (folder / "work/variables").read_text().splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def test_the_words_that_dib_gets(build: Builder, tmp_path: Path) -> None:
+    tree = build(packages=("htop", "vim-tiny"))
+    output = str(tmp_path / "work/dib/tree")
+    assert (tmp_path / "work/words").read_text().split("\n")[:-1] == [
+        *("-n", "-a", "amd64", "-t", "tar", "-o", output, "-p", "htop,vim-tiny"),
+        *("debian-minimal", "networkd", "tree-only"),
+    ]
+    assert tree.tar == Path(f"{output}.tar")
+    assert tree.tar.read_text() == "tree\n"
+
+
+def test_without_packages_there_is_no_option_for_them(build: Builder, tmp_path: Path) -> None:
+    build()
+    assert "-p" not in (tmp_path / "work/words").read_text().split()
+
+
+def test_the_variables_that_dib_gets(build: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DIB_LEAK", "1")
+    build()
+    got = _variables(tmp_path)
+    assert got["DIB_RELEASE"] == "trixie"
+    assert "DIB_LEAK" not in got
+    path = got["ELEMENTS_PATH"].split(":")
+    assert path[:2] == [f"{tmp_path}/mine", f"{tmp_path}/yours"]
+    assert len(path) == 3
+    assert (Path(path[2]) / "tree-only").is_dir()
+    assert got["PATH"].split(":")[0] == f"{tmp_path}/tools"
+    assert "/usr/sbin" in got["PATH"].split(":")
+    assert got["DIB_IMAGE_CACHE"] == f"{tmp_path}/cache"
+
+
+def test_dib_writes_below_its_work_folder_alone(build: Builder, tmp_path: Path) -> None:
+    build()
+    got = _variables(tmp_path)
+    for name in ("HOME", "TMP_DIR", "DIB_LOCKFILES", "DIB_MANIFEST_SAVE_DIR"):
+        assert Path(got[name]).is_relative_to(tmp_path / "work/dib"), name
+    assert (tmp_path / "work/folder").read_text() == f"{tmp_path}/work\n"
+
+
+def test_a_recipe_cannot_lead_dib_elsewhere(build: Builder, tmp_path: Path) -> None:
+    build(DIB_LOCKFILES="/elsewhere", DIB_IMAGE_CACHE="/elsewhere")
+    assert "/elsewhere" not in _variables(tmp_path).values()
+
+
+def test_both_of_dibs_streams_are_in_the_log(build: Builder, tmp_path: Path) -> None:
+    build()
+    lines = (tmp_path / "dib.log").read_text().splitlines()
+    assert sorted(lines) == [*(f"line {n}" for n in (1, 2, 3)), *(f"warning {n}" for n in (1, 2, 3))]
+
+
+def test_a_failure_shows_the_end_of_the_log_and_where_it_is(build: Builder, tmp_path: Path) -> None:
+    with pytest.raises(CommandFailedError, match=r"command exited 100: .*disk-image-create -n -a amd64") as caught:
+        build(DIB_T_MODE="fail")
+    assert caught.value.tail.splitlines()[-1] == "E: Unable to locate package bahs"
+    assert "warning 3" in caught.value.tail
+    assert caught.value.hint == f"the whole log of the build is {tmp_path}/dib.log"
+    assert "DIB_RELEASE=trixie" in caught.value.command
+    assert caught.value.exit_code == ExitCode.HOST
+
+
+def test_without_dib(build: Builder, tmp_path: Path) -> None:
+    (tmp_path / "tools/disk-image-create").unlink()
+    with pytest.raises(HostError, match="could not be started: FileNotFoundError"):
+        build()
+
+
+def test_the_packages_that_are_installed(build: Builder) -> None:
+    listed = [_entry("bash"), _entry("removed", "rc "), _entry("libc6:amd64"), _entry("half", "iU ")]
+    assert build(listed=listed).packages == (
+        Package("bash", "1.0-1", "amd64"),
+        Package("libc6:amd64", "1.0-1", "amd64"),
+    )
+
+
+def test_without_a_package_list(build: Builder, tmp_path: Path) -> None:
+    with pytest.raises(HarnessError, match="DIB left no package list") as caught:
+        build(DIB_T_MODE="none")
+    assert caught.value.where == f"{tmp_path}/work/dib/manifests"
+
+
+@pytest.mark.parametrize(
+    "listed", ['{"packages": [', "[]", '{"packages": [{"package": "bash"}]}', '{"packages": 1}', "{}"]
+)
+def test_a_package_list_that_is_damaged(build: Builder, listed: str) -> None:
+    with pytest.raises(HarnessError, match="DIB's package list cannot be read") as caught:
+        build(listed=listed)
+    assert (caught.value.where or "").endswith("dib-manifest-dpkg-tree")
