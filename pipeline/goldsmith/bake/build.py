@@ -17,7 +17,7 @@ from goldsmith.bake.remembered import recall, remember
 from goldsmith.bake.scratch import scratch_folder, sweep
 from goldsmith.errors import HostError
 from goldsmith.host.apt_sources import Mirrors, host_mirrors
-from goldsmith.host.files import document_digest, file_digest, require_space
+from goldsmith.host.files import document_digest, file_digest, locked, require_space
 from goldsmith.host.jail import Jail, root_jail
 from goldsmith.host.progress import Progress
 from goldsmith.recipe.plan import Plan
@@ -159,7 +159,8 @@ def _tree(jail: Jail, plan: Plan, settings: Settings, scratch: Path, progress: P
     log_file.unlink(missing_ok=True)
     cache = settings.cache_dir / "dib"
     cache.mkdir(parents=True, exist_ok=True)
-    with progress.step("tree (diskimage-builder)"):
+    # One at a time: DIB mounts the one folder of downloaded packages into every tree, and apt locks it.
+    with locked(cache.parent / "dib.lock"), progress.step("tree (diskimage-builder)"):
         return build_tree(
             jail,
             scratch,
