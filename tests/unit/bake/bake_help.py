@@ -10,6 +10,11 @@ import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
+
+from goldsmith.host.files import document_digest
+from goldsmith.recipe.model import Recipe
+from goldsmith.recipe.plan import Plan
 
 #: DIB_RELEASE of all tests here
 RELEASE = "trixie"
@@ -78,6 +83,30 @@ def make_tree(tree: Path) -> Path:
         (tree / name).chmod(0o755)
     (tree / "lost+found").mkdir()
     return tree
+
+
+def make_plan(
+    name: str = "test",
+    *,
+    recipe: Mapping[str, Any] | None = None,
+    environment: Mapping[str, str] | None = None,
+    **inputs: str,
+) -> Plan:
+    """A plan without elements; ``inputs`` stand for whatever they are named after."""
+    made = Recipe.model_validate(
+        {"name": name, "base": {"distribution": "debian", "release": RELEASE}, **(recipe or {})}
+    )
+    everything = {"base": "1", **inputs}
+    return Plan(
+        recipe=made,
+        elements=(),
+        dib_elements=("debian-minimal",),
+        environment={"DIB_RELEASE": RELEASE, **(environment or {})},
+        checks=(),
+        properties={"os_distro": "debian"},
+        inputs=everything,
+        digest=document_digest(everything),
+    )
 
 
 def packages_xz(packages: Mapping[str, str]) -> bytes:

@@ -62,7 +62,7 @@ def test_another_release_file_is_another_state(mirror: Mirror) -> None:
 
 
 def test_a_release_that_the_mirror_has_not(mirror: Mirror) -> None:
-    with pytest.raises(InputError, match="the mirror has no release trixy: .*/dists/trixy does not exist") as caught:
+    with pytest.raises(InputError, match=r"the mirror has no release trixy: .*/dists/trixy does not exist") as caught:
         read_archive(Mirrors(mirror.url, None), "trixy", "amd64")
     assert caught.value.exit_code == ExitCode.BAD_INPUT == 2
     assert caught.value.where == "base.release"

@@ -15,7 +15,7 @@ from goldsmith.host.jail import Jail
 #: notes its words and variables beside the tree, then does as DIB does: a tar, and a package list for root alone
 FAKE = """\
 #!/bin/sh
-for word; do echo "$word"; done > words
+printf '%s\n' "$@" > words
 env > variables
 pwd > folder
 while test "$1" != -o; do shift; done

@@ -1,0 +1,169 @@
+"""The bake itself, from the tar of a pretended diskimage-builder to image and manifest; root's part of the work."""
+
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bake_help import EPOCH, make_plan
+
+from goldsmith.bake import build as bake
+from goldsmith.bake.archive import Archive
+from goldsmith.bake.dib import Package, Tree
+from goldsmith.bake.layout import Layout
+from goldsmith.errors import HostError
+from goldsmith.host.apt_sources import Mirrors
+from goldsmith.host.jail import Jail
+from goldsmith.host.progress import Progress
+from goldsmith.settings import Settings, from_environment
+from goldsmith.store import manifest as manifests
+
+HOST = Mirrors("http://mirror.example/debian", "http://mirror.example/security")
+MIRROR = {"DIB_DISTRIBUTION_MIRROR": HOST.url, "DIB_DEBIAN_SECURITY_MIRROR": HOST.security_url}
+
+
+def _root_at_hand() -> bool:
+    if os.geteuid() == 0:
+        return True
+    argv = ["sudo", "-n", "true"]
+    return bool(shutil.which("sudo")) and subprocess.run(argv, capture_output=True, check=False).returncode == 0
+
+
+pytestmark = pytest.mark.skipif(not _root_at_hand(), reason="needs root, or sudo without a password")
+
+
+@dataclass
+class Oven:
+    """What the pretended tools got, and where they fail."""
+
+    settings: Settings
+    folder: Path
+    dib: dict[str, Any] = field(default_factory=dict)
+    unpacked: set[str] = field(default_factory=set)
+    layout: Layout | None = None
+    epoch: int = 0
+    full: bool = False
+    said: io.StringIO = field(default_factory=io.StringIO)
+
+    def build_tree(self, jail: Jail, work: Path, **named: Any) -> Tree:
+        self.dib = named
+        source = self.folder / "etc"
+        source.mkdir(exist_ok=True)
+        tar = work / "tree.tar"
+        with tarfile.open(tar, "w") as stream:
+            stream.add(source, "etc")
+        return Tree(tar, (Package("bash", "1.0", "amd64"),))
+
+    def make_disk(
+        self, jail: Jail, tree: Path, scratch: Path, layout: Layout, target: Path, *, epoch: int, progress: Progress
+    ) -> None:
+        self.unpacked = {path.name for path in tree.iterdir()}
+        self.layout, self.epoch = layout, epoch
+        if self.full:
+            raise HostError("no space left on device")
+        with progress.step("disk"):
+            jail.run(["cp", "/etc/hostname", target], deadline=10)
+
+    def bake(self, archive: Archive | None = None, recipe: Mapping[str, Any] | None = None, **variables: str) -> Path:
+        folder = self.folder / "artefact"
+        folder.mkdir()
+        progress = Progress(stream=self.said)
+        progress.finished.append(("of another recipe", 1.0))
+        bake._bake(make_plan(recipe=recipe, environment=variables), archive, self.settings, progress, folder)
+        return folder
+
+
+@pytest.fixture
+def oven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Oven:
+    settings = from_environment({"HOME": str(tmp_path), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
+    made = Oven(settings, tmp_path)
+    monkeypatch.setattr(bake, "build_tree", made.build_tree)
+    monkeypatch.setattr(bake, "make_disk", made.make_disk)
+    monkeypatch.setattr(bake, "host_mirrors", lambda distribution: HOST)
+    return made
+
+
+def test_image_and_manifest_are_the_callers_and_agree(oven: Oven) -> None:
+    folder = oven.bake(Archive({}, EPOCH, "amd64"))
+    image = folder / bake.IMAGE
+    assert {path.name for path in folder.iterdir()} == {bake.IMAGE, bake.MANIFEST}
+    assert {path.stat().st_uid for path in folder.iterdir()} == {os.getuid()}
+    manifest = manifests.read(folder / bake.MANIFEST)
+    content = image.read_bytes()
+    assert content == Path("/etc/hostname").read_bytes()
+    assert manifest.sha256 == hashlib.sha256(content).hexdigest()
+    assert manifest.sha512 == hashlib.sha512(content).hexdigest()
+    assert (manifest.size, manifest.virtual_size) == (len(content), 4 * 2**30)
+    assert manifest.recipe_digest == make_plan().digest
+    assert [package.name for package in manifest.packages] == ["bash"]
+    assert [step.name for step in manifest.steps] == ["tree (diskimage-builder)", "unpack the tree", "disk"]
+
+
+def test_the_disk_is_made_of_the_unpacked_tree_at_the_archives_time(oven: Oven) -> None:
+    oven.bake(Archive({}, EPOCH, "amd64"), recipe={"disk": {"size": "2GiB"}})
+    assert oven.unpacked == {"etc"}
+    assert oven.epoch == EPOCH
+    assert oven.layout is not None
+    assert oven.layout.size == 2 * 2**30
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_no_scratch_is_left(oven: Oven, full: bool) -> None:
+    oven.full = full
+    if full:
+        with pytest.raises(HostError, match="no space left"):
+            oven.bake()
+        assert list((oven.folder / "artefact").iterdir()) == []
+    else:
+        oven.bake()
+    assert list(oven.settings.work_dir.glob("build-*")) == []
+
+
+def test_what_killed_builds_left_is_swept_and_said(oven: Oven) -> None:
+    left = oven.settings.work_dir / "build-killed"
+    (left / "work").mkdir(parents=True)
+    (left / ".lock").touch()
+    oven.bake()
+    assert not left.exists()
+    assert f"left by a build that was killed: removed {left}" in oven.said.getvalue()
+
+
+def test_what_dib_is_told(oven: Oven) -> None:
+    oven.bake(recipe={"packages": ["htop"]})
+    assert oven.dib["elements"] == ("debian-minimal",)
+    assert oven.dib["packages"] == ("htop",)
+    assert oven.dib["architecture"] == "amd64"
+    assert oven.dib["environment"] == {"DIB_RELEASE": "trixie", **MIRROR}
+    assert oven.dib["log_file"] == oven.settings.cache_dir / "logs/test.dib.log"
+    assert all(path.is_dir() for path in (*oven.dib["elements_path"], oven.dib["cache"]))
+
+
+def test_the_log_is_that_of_this_build_alone(oven: Oven) -> None:
+    log_file = oven.settings.cache_dir / "logs/test.dib.log"
+    log_file.parent.mkdir(parents=True)
+    log_file.write_text("of the last build")
+    oven.bake()
+    assert not log_file.exists()
+
+
+def test_a_mirror_is_kept_in_the_image_only_on_request(oven: Oven) -> None:
+    oven.bake(recipe={"mirror": {"url": "http://mirror.example/recipe", "keep": True}})
+    assert oven.dib["environment"] == {
+        "DIB_RELEASE": "trixie",
+        "DIB_DISTRIBUTION_MIRROR": "http://mirror.example/recipe",
+        "DIB_DEBIAN_SECURITY_MIRROR": HOST.security_url,
+        "DIB_GENERALIZE_MIRROR": "http://mirror.example/recipe",
+        "DIB_GENERALIZE_SECURITY_MIRROR": HOST.security_url,
+    }
+
+
+def test_the_recipes_own_variable_wins(oven: Oven) -> None:
+    oven.bake(DIB_DISTRIBUTION_MIRROR="http://mirror.example/variable")
+    assert oven.dib["environment"]["DIB_DISTRIBUTION_MIRROR"] == "http://mirror.example/variable"
