@@ -103,7 +103,7 @@ def _make_esp(jail: Jail, tree: Path, scratch: Path, layout: Layout, raw: Path, 
     image = scratch / "esp.img"
     with image.open("wb") as stream:
         stream.truncate(layout.esp.size)
-    # dosfstools 4.2 knows no SOURCE_DATE_EPOCH: the label gets a constant time.  --invariant sets a serial too, -i ours.
+    # dosfstools 4.2 knows no SOURCE_DATE_EPOCH: the label gets a constant time.  -i overrides its serial.
     jail.run(
         ["mkfs.vfat", "--invariant", "-F", "32", "-n", "ESP", "-i", f"{layout.esp_serial:08x}", image],
         deadline=60,

@@ -1,4 +1,4 @@
-"""Every offline check of the project's own elements fails on a tree that has none of the fixes and all of the residue."""
+"""Every offline check of our elements fails on a tree that has none of the fixes and all of the residue."""
 
 from __future__ import annotations
 
