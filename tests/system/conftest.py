@@ -3,67 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
+from system_help import HERE, RECIPE, Result, Workshop
 
 from goldsmith.bake.build import build
 from goldsmith.boot.accelerator import Accelerator, choose
 from goldsmith.host.progress import Progress
 from goldsmith.recipe.loader import load
 from goldsmith.recipe.plan import Plan, make_plan
-from goldsmith.settings import PROJECT_ROOT, Settings, from_environment
+from goldsmith.settings import PROJECT_ROOT, from_environment
 from goldsmith.verify.report import Report
 from goldsmith.verify.session import verify_image
-
-HERE = Path(__file__).parent
-RECIPE = PROJECT_ROOT / "recipes" / "debian-13.yaml"
-#: seconds for a command that builds or boots, under emulation on two cores
-LONG = 1800
-
-
-@dataclass(frozen=True)
-class Result:
-    """A finished goldsmith command; ``document`` is what --json printed."""
-
-    returncode: int
-    document: dict[str, Any]
-    stderr: str
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Workshop:
-    """The environment that all goldsmith commands of the suite run in."""
-
-    environment: dict[str, str]
-    settings: Settings
-
-    def command(self, *arguments: str | Path) -> list[str]:
-        return [sys.executable, "-m", "goldsmith.cli", *map(str, arguments)]
-
-    def goldsmith(self, *arguments: str | Path, environment: dict[str, str] | None = None) -> Result:
-        """Run goldsmith with --json."""
-        started = time.monotonic()
-        done = subprocess.run(
-            self.command("--json", *arguments),
-            capture_output=True,
-            text=True,
-            timeout=LONG,
-            env={**self.environment, **(environment or {})},
-            cwd=PROJECT_ROOT,
-        )
-        document = json.loads(done.stdout) if done.stdout else {}
-        return Result(done.returncode, document, done.stderr, time.monotonic() - started)
 
 
 @pytest.fixture(scope="session")
@@ -95,15 +53,17 @@ class Remains:
 
 
 def _processes(cache: str) -> list[str]:
+    """Processes of a build: all of them have its cache's path in their arguments or their environment."""
     found = []
     for folder in Path("/proc").iterdir():
         if not folder.name.isdigit():
             continue
         try:
             words = (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            environment = (folder / "environ").read_bytes().decode(errors="replace")
         except OSError:
             continue
-        if cache in words or "jail_agent" in words or "disk-image-create" in words:
+        if cache in words or cache in environment:
             found.append(words)
     return found
 

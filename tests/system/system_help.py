@@ -2,13 +2,59 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import socket
 import subprocess
+import sys
 import time
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from goldsmith.boot.accelerator import Accelerator
+from goldsmith.settings import PROJECT_ROOT, Settings
+
+HERE = Path(__file__).parent
+RECIPE = PROJECT_ROOT / "recipes" / "debian-13.yaml"
+#: seconds for a command that builds or boots, under emulation on two cores
+LONG = 1800
+
+
+@dataclass(frozen=True)
+class Result:
+    """A finished goldsmith command; ``document`` is what --json printed."""
+
+    returncode: int
+    document: dict[str, Any]
+    stderr: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """The environment that all goldsmith commands of the suite run in."""
+
+    environment: dict[str, str]
+    settings: Settings
+
+    def command(self, *arguments: str | Path) -> list[str]:
+        return [sys.executable, "-m", "goldsmith.cli", *map(str, arguments)]
+
+    def goldsmith(self, *arguments: str | Path, environment: dict[str, str] | None = None) -> Result:
+        """Run goldsmith with --json."""
+        started = time.monotonic()
+        done = subprocess.run(
+            self.command("--json", *arguments),
+            capture_output=True,
+            text=True,
+            timeout=LONG,
+            env={**self.environment, **(environment or {})},
+            cwd=PROJECT_ROOT,
+        )
+        document = json.loads(done.stdout) if done.stdout else {}
+        return Result(done.returncode, document, done.stderr, time.monotonic() - started)
+
 
 OVMF_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")
 OVMF_VARS = Path("/usr/share/OVMF/OVMF_VARS_4M.fd")
