@@ -25,7 +25,10 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
     from goldsmith.commands import work
 
     documents, texts, codes = [], [], []
-    for plan in work.planned(args.recipes, context.settings):
+    plans = work.planned(args.recipes, context.settings)
+    if not all(work.is_published(plan, context.settings) for plan in plans):
+        work.require_host(context)
+    for plan in plans:
         document, text, code = _run(plan, context)
         documents.append(document)
         texts.append(text)

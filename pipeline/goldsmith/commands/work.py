@@ -15,7 +15,7 @@ from goldsmith import doctor
 from goldsmith.bake.build import IMAGE, MANIFEST, Built, Standing, look
 from goldsmith.boot import accelerator
 from goldsmith.commands.context import Context
-from goldsmith.errors import GoldsmithError, InputError, Problem
+from goldsmith.errors import GoldsmithError, HostError, InputError, Problem
 from goldsmith.host.files import document_digest, write_text
 from goldsmith.publish import catalogue
 from goldsmith.publish.properties import DiskFacts, derive
@@ -50,6 +50,24 @@ def planned(paths: Iterable[Path], settings: Settings) -> list[Plan]:
     if problems:
         raise InputError(problems=problems)
     return list(plans.values())
+
+
+def require_host(context: Context) -> None:
+    """Look at the host before minutes of work.  Raises HostError with every gap and its remedy."""
+    with context.progress.step("looking at this host"):
+        gaps = [finding for finding in doctor.examine(context.settings) if finding.is_gap]
+    if gaps:
+        lines = [f"{gap.name}: {gap.detail}" + (f"\n    -> {gap.remedy}" if gap.remedy else "") for gap in gaps]
+        raise HostError("\n  ".join(["this host lacks what the work needs:", *lines]), hint="run: goldsmith doctor")
+
+
+def is_published(plan: Plan, settings: Settings) -> bool:
+    """Whether the catalogue holds an image of this very plan; only then there may be nothing to do."""
+    try:
+        entry = catalogue.current(plan.recipe.name, settings)
+    except GoldsmithError:
+        return False
+    return entry is not None and entry.manifest.recipe_digest == plan.digest
 
 
 def properties(plan: Plan) -> dict[str, str]:

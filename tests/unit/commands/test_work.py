@@ -14,6 +14,7 @@ from goldsmith.bake import build as bake
 from goldsmith.bake.build import Built, Standing
 from goldsmith.boot.accelerator import Accelerator
 from goldsmith.commands import work
+from goldsmith.doctor import Finding
 from goldsmith.recipe.plan import Plan
 from goldsmith.store.artefacts import ArtefactStore
 from goldsmith.store.manifest import Firmware, Manifest, PackageFact, Status, Verdict, write
@@ -44,6 +45,7 @@ class World:
     content: bytes = b"image"
     builds: int = 0
     verifications: list[dict[str, Any]] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
 
     def recipe(self, name: str = "small", distro: str = "debian") -> str:
         path = self.folder / f"{name}.yaml"
@@ -125,6 +127,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(bake, "build", made.build)
     monkeypatch.setattr(bake, "look", made.look)
     monkeypatch.setattr(work, "look", made.look)
+    monkeypatch.setattr(work.doctor, "examine", lambda settings: made.findings)
     monkeypatch.setattr(work, "verify_image", made.verify)
     monkeypatch.setattr(work.accelerator, "choose", lambda settings: Accelerator("tcg", "because", {}, 1.0))
     yield made
@@ -152,6 +155,28 @@ def test_run_goes_the_whole_way_once(world: World, capsys: Captured) -> None:
     assert capsys.readouterr().out == f"small: nothing to do, {image} is current\n"
     assert (world.builds, len(world.verifications)) == (1, 1)
     assert image.stat().st_ino == before.st_ino
+
+
+def test_a_gap_of_the_host_is_said_before_anything_is_built(world: World, capsys: Captured) -> None:
+    world.findings = [
+        Finding("virtual networks", False, "no /dev/net/tun", "sudo chmod 0666 /dev/net/tun", ("verify",)),
+        Finding("swap", False, "none", "make some"),
+    ]
+    assert cli.main(["run", world.recipe()]) == 3
+    said = capsys.readouterr().err
+    assert "virtual networks: no /dev/net/tun" in said
+    assert "-> sudo chmod 0666 /dev/net/tun" in said
+    assert "swap" not in said
+    assert world.builds == 0
+    world.findings = []
+    assert cli.main(["run", world.recipe()]) == 0
+
+
+def test_a_gap_does_not_matter_where_nothing_is_to_be_done(world: World, capsys: Captured) -> None:
+    assert cli.main(["run", world.recipe()]) == 0
+    world.findings = [Finding("virtual networks", False, "no /dev/net/tun", None, ("verify",))]
+    assert cli.main(["run", world.recipe()]) == 0
+    assert "nothing to do" in capsys.readouterr().out
 
 
 def test_changed_check_is_verified_again_and_not_built(world: World) -> None:
