@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import socket
@@ -87,8 +88,13 @@ def boot_plainly(image: Path, firmware: str, accelerator: Accelerator, folder: P
             time.sleep(1)
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(monitor))
-            client.sendall(b"system_powerdown\n")
-            process.wait(timeout=300 * accelerator.scale)
+            # A guest that is still starting ignores the button, so it is pressed until it helps.
+            deadline = time.monotonic() + 300 * accelerator.scale
+            while process.poll() is None:
+                assert time.monotonic() < deadline, console.read_text(errors="replace")[-3000:]
+                client.sendall(b"system_powerdown\n")
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=10)
     finally:
         process.kill()
         process.wait()
