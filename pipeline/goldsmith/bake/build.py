@@ -14,7 +14,7 @@ from goldsmith.bake.dib import Tree, build_tree
 from goldsmith.bake.disk import make_disk
 from goldsmith.bake.layout import make_layout
 from goldsmith.bake.remembered import recall, remember
-from goldsmith.bake.scratch import scratch_folder, sweep
+from goldsmith.bake.scratch import is_littered, scratch_folder, sweep
 from goldsmith.errors import HostError
 from goldsmith.host.apt_sources import Mirrors, host_mirrors
 from goldsmith.host.files import document_digest, file_digest, locked, require_space
@@ -61,6 +61,7 @@ def build(plan: Plan, settings: Settings, progress: Progress, *, again: bool = F
     CommandFailedError where DIB or a tool fails.  A build that is killed leaves no mount, process or half-written
     image, and the next one removes its scratch folder.
     """
+    _tidy(settings, progress)
     standing = look(plan, settings, progress)
     if standing.artefact and not standing.reasons and not again:
         return _built(standing.artefact, cached=True)
@@ -74,11 +75,19 @@ def build(plan: Plan, settings: Settings, progress: Progress, *, again: bool = F
         return _built(artefact, cached=True)
     require_space(settings.work_dir, _WORK_SPACE, "building the image")
     require_space(settings.cache_dir, _STORE_SPACE, "keeping the image")
-    for path in store.sweep():
-        progress.note(f"left by a build that was killed: removed {path}")
     artefact = store.put(KIND, key, lambda folder: _bake(plan, standing.archive, settings, progress, folder))
     remember(plan, settings, key, suites)
     return _built(artefact, cached=False, reasons=standing.reasons)
+
+
+def _tidy(settings: Settings, progress: Progress) -> None:
+    """Remove what killed builds left, also where nothing will be built."""
+    done = [f"removed {path}" for path in _store(settings).sweep()]
+    if is_littered(settings.work_dir):
+        with root_jail(settings.base_environment) as jail:
+            done += sweep(settings.work_dir, jail)
+    for line in done:
+        progress.note(f"left by a build that was killed: {line}")
 
 
 def _built(artefact: Artefact, *, cached: bool, reasons: tuple[str, ...] = ()) -> Built:
@@ -137,20 +146,17 @@ def _bake(plan: Plan, archive: Archive | None, settings: Settings, progress: Pro
     """Write image and manifest into ``folder``."""
     epoch = archive.epoch if archive else int(time.time())
     first_step = len(progress.finished)
-    with root_jail(settings.base_environment) as jail:
-        for line in sweep(settings.work_dir, jail):
-            progress.note(f"left by a build that was killed: {line}")
-        with scratch_folder(settings.work_dir, jail) as scratch:
-            tree = _tree(jail, plan, settings, scratch, progress)
-            image = scratch / IMAGE
-            _disk(jail, plan, tree, scratch, image, epoch, progress)
-            # Root made it; from here on it is the caller's.
-            jail.run(["chown", f"{os.getuid()}:{os.getgid()}", image], deadline=30)
-            with progress.step("manifest"):
-                jail.run(["cp", "--reflink=auto", image, folder / IMAGE], deadline=600)
-                jail.run(["chown", f"{os.getuid()}:{os.getgid()}", folder / IMAGE], deadline=30)
-                steps = tuple(Step(name=n, seconds=round(s, 2)) for n, s in progress.finished[first_step:])
-                manifests.write(folder / MANIFEST, _manifest(plan, tree, folder / IMAGE, steps))
+    with root_jail(settings.base_environment) as jail, scratch_folder(settings.work_dir, jail) as scratch:
+        tree = _tree(jail, plan, settings, scratch, progress)
+        image = scratch / IMAGE
+        _disk(jail, plan, tree, scratch, image, epoch, progress)
+        # Root made it; from here on it is the caller's.
+        jail.run(["chown", f"{os.getuid()}:{os.getgid()}", image], deadline=30)
+        with progress.step("manifest"):
+            jail.run(["cp", "--reflink=auto", image, folder / IMAGE], deadline=600)
+            jail.run(["chown", f"{os.getuid()}:{os.getgid()}", folder / IMAGE], deadline=30)
+            steps = tuple(Step(name=n, seconds=round(s, 2)) for n, s in progress.finished[first_step:])
+            manifests.write(folder / MANIFEST, _manifest(plan, tree, folder / IMAGE, steps))
 
 
 def _tree(jail: Jail, plan: Plan, settings: Settings, scratch: Path, progress: Progress) -> Tree:

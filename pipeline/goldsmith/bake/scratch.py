@@ -43,6 +43,14 @@ def scratch_folder(parent: Path, jail: Jail) -> Iterator[Path]:
                 jail.run(["rm", "-rf", "--one-file-system", inner, folder], deadline=300)
 
 
+def is_littered(parent: Path) -> bool:
+    """Whether a build that was killed left a folder here; says it without root."""
+    if not parent.is_dir():
+        return False
+    with locked(parent / _PARENT_LOCK):
+        return any(not _in_use(folder) for folder in parent.glob(f"{_PREFIX}*"))
+
+
 def sweep(parent: Path, jail: Jail) -> list[str]:
     """Remove scratch folders whose owner is dead, and free loop devices on files in them.
 

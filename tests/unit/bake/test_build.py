@@ -245,6 +245,15 @@ def test_a_failed_rebuild_keeps_the_image_that_was_there(bakery: Bakery) -> None
     assert bakery.build().image == first.image
 
 
+def test_what_a_killed_build_left_is_swept_also_where_nothing_is_built(bakery: Bakery) -> None:
+    bakery.build()
+    left = bakery.settings.work_dir / "build-killed"
+    (left / "work").mkdir(parents=True)
+    assert bakery.build().cached
+    assert not left.exists()
+    assert f"removed {left}" in bakery.said.getvalue()
+
+
 def test_what_a_killed_build_left_in_the_store_is_removed_and_said(bakery: Bakery) -> None:
     # The pretended bake dies as if by kill -9, in a process of its own.
     child = os.fork()
