@@ -68,24 +68,30 @@ def _processes(cache: str) -> list[str]:
     return found
 
 
-def _remains(workshop: Workshop, during: str) -> Remains:
+def _images(workshop: Workshop) -> set[str]:
+    """What could be taken for an image, in the catalogue and in the store."""
+    folders = [workshop.settings.images_dir, workshop.settings.cache_dir / "artefacts" / "image"]
+    return {str(p) for folder in folders for p in folder.glob("*") if not p.name.startswith((".part-", ".lock-"))}
+
+
+def _remains(workshop: Workshop, during: str, images_before: set[str]) -> Remains:
     cache = str(workshop.settings.cache_dir)
     deadline = time.monotonic() + 10
     while _processes(cache) and time.monotonic() < deadline:
         time.sleep(0.2)
     loops = subprocess.run(["losetup", "--list", "--output", "BACK-FILE"], capture_output=True, text=True).stdout
-    images = [workshop.settings.images_dir, workshop.settings.cache_dir / "artefacts" / "image"]
     return Remains(
         during,
         processes=_processes(cache),
         mounts=[line for line in Path("/proc/self/mountinfo").read_text().splitlines() if cache in line],
         loop_devices=[line for line in loops.splitlines() if cache in line],
-        images=[str(p) for folder in images for p in folder.glob("*") if not p.name.startswith((".part-", ".lock-"))],
+        images=sorted(_images(workshop) - images_before),
     )
 
 
 def _kill_while(workshop: Workshop, line: str, after: float) -> Remains:
     """Start a build, wait for a line of its progress and ``after`` seconds more, and kill it."""
+    before = _images(workshop)
     process = subprocess.Popen(
         workshop.command("build", "--again", RECIPE),
         stdout=subprocess.DEVNULL,
@@ -108,7 +114,7 @@ def _kill_while(workshop: Workshop, line: str, after: float) -> Remains:
     finally:
         process.send_signal(signal.SIGKILL)
         process.wait()
-    return _remains(workshop, line)
+    return _remains(workshop, line, before)
 
 
 @pytest.fixture(scope="session")
