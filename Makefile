@@ -4,7 +4,7 @@ RECIPE ?= recipes/debian-13.yaml
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help image test lint doctor clean
+.PHONY: help image test matrix lint docs doctor clean
 
 help: ## show this
 	@echo "goldsmith: golden images of OpenStack guests"
@@ -18,9 +18,17 @@ test: ## set up what is missing, then run the whole test suite
 	@setup/prepare test root
 	@$(BIN)/python -m pytest
 
+matrix: ## set up what is missing, then boot every network stack through its scenario (hours)
+	@setup/prepare test root
+	@$(BIN)/python -m pytest -m matrix
+
 lint: ## the quick part of the tests: style, types, shell scripts, arrows between packages
 	@setup/prepare test
 	@$(BIN)/python -m pytest tests/unit/test_house.py
+
+docs: ## make docs/reference.md from the elements
+	@setup/prepare
+	@$(BIN)/python -m goldsmith.recipe.reference > docs/reference.md
 
 doctor: ## set up what is missing, then say what this host can do
 	@setup/prepare

@@ -25,25 +25,20 @@ from goldsmith.host.deadline import Deadline
 
 UNIT = "goldsmith-probe.service"
 _SCRIPT = "goldsmith.probe"
+_CREDENTIALS = "/run/credentials/@system"
+#: what a guest needs for the credentials, for the error about one that stays silent
+NEEDS = "systemd 256 or later is needed"
 #: No default dependencies: nothing is ordered before or after it, so the boot goes as it would without.  Being wanted
-#: by a target orders nothing either when DefaultDependencies=no (systemd.target(5)).  It outlives an emergency, and
-#: stays out of an initrd, which reads the same credentials.
-_UNIT_TEXT = f"""\
-[Unit]
-Description=goldsmith guest channel
-DefaultDependencies=no
-IgnoreOnIsolate=yes
-Conflicts=shutdown.target
-ConditionPathExists=!/etc/initrd-release
-ConditionPathExists=/run/credentials/@system/{_SCRIPT}
-
-[Service]
-ExecStart=/bin/sh /run/credentials/@system/{_SCRIPT}
-StandardOutput=null
-StandardError=null
-TimeoutStopSec=5
-"""
-_DROPIN_TEXT = f"[Unit]\nWants={UNIT}\n"
+#: by a target orders nothing either when DefaultDependencies=no (systemd.target(5)).  It outlives an emergency.
+UNIT_SETTINGS = (
+    "DefaultDependencies=no",
+    "IgnoreOnIsolate=yes",
+    "Conflicts=shutdown.target",
+    "StandardOutput=null",
+    "StandardError=null",
+    "TimeoutStopSec=5",
+)
+DROPIN_TEXT = f"[Unit]\nWants={UNIT}\n"
 
 #: base64 characters in one line to the guest, below the 4096 that a terminal's input queue holds
 PART = 1024
@@ -54,15 +49,27 @@ GRACE = 20.0
 _MARK = b"@goldsmith "
 
 
+def probe() -> bytes:
+    """The script at the guest's end, without what costs the guest's firmware tables room."""
+    script = resources.files("goldsmith.boot").joinpath("probe.sh").read_bytes()
+    lines = [line.strip() for line in script.decode().splitlines()]
+    return ("\n".join(line for line in lines if line and not line.startswith("#")) + "\n").encode()
+
+
+def unit_text(script: str) -> str:
+    """A unit that runs the probe from the file ``script``; it stays out of an initrd, which may see it too."""
+    unit, service = UNIT_SETTINGS[:3], UNIT_SETTINGS[3:]
+    lines = ["[Unit]", "Description=goldsmith guest channel", *unit]
+    lines += ["ConditionPathExists=!/etc/initrd-release", f"ConditionPathExists={script}", ""]
+    return "\n".join([*lines, "[Service]", f"ExecStart=/bin/sh {script}", *service]) + "\n"
+
+
 def credentials() -> dict[str, bytes]:
     """The systemd system credentials that start the probe, name to content."""
-    script = resources.files("goldsmith.boot").joinpath("probe.sh").read_bytes()
-    # Comments cost the guest's firmware tables room.
-    lines = [line.strip() for line in script.decode().splitlines()]
     return {
-        _SCRIPT: ("\n".join(line for line in lines if line and not line.startswith("#")) + "\n").encode(),
-        f"systemd.extra-unit.{UNIT}": _UNIT_TEXT.encode(),
-        "systemd.unit-dropin.sysinit.target": _DROPIN_TEXT.encode(),
+        _SCRIPT: probe(),
+        f"systemd.extra-unit.{UNIT}": unit_text(f"{_CREDENTIALS}/{_SCRIPT}").encode(),
+        "systemd.unit-dropin.sysinit.target": DROPIN_TEXT.encode(),
     }
 
 
@@ -93,13 +100,16 @@ class Guest:
     """The guest's end of ttyS1.  Commands run one after another, as root, by /bin/sh, with / as working directory.
 
     ``last_words`` gives text for errors, such as the console's last lines.  ``scale`` stretches the patience of the
-    protocol itself on slow machines.
+    protocol itself on slow machines.  ``needs`` is what starts the guest's end, for the error where it stays silent.
     """
 
-    def __init__(self, connection: socket.socket, *, last_words: Callable[[], str], scale: float = 1.0) -> None:
+    def __init__(
+        self, connection: socket.socket, *, last_words: Callable[[], str], scale: float = 1.0, needs: str = NEEDS
+    ) -> None:
         self._reader = Reader(connection, self._take)
         self._last_words = last_words
         self._scale = scale
+        self._needs = needs
         self._rest = b""
         self._ids = itertools.count(1)
         self._answers: dict[str, _Answer] = {}
@@ -153,14 +163,21 @@ class Guest:
                 raise HarnessError(f"the guest channel: the machine ended; {what}", hint=self._last_words())
             return
 
-    def wait_ready(self, deadline: Deadline) -> str:
-        """Wait until the guest takes commands; its boot id.  Raises HarnessError with the console's last lines."""
-        what = "the guest did not start it (systemd 256 or later is needed)"
+    def wait_ready(self, deadline: Deadline, *, after: str | None = None) -> str:
+        """Wait until the guest takes commands; its boot id.  Raises HarnessError with the console's last lines.
+
+        ``after`` is the id of a boot that does not count: one that is about to end.
+        """
+        what = f"the guest did not start it ({self._needs})" if after is None else "the guest did not come back"
+
+        def there() -> bool:
+            return bool(self._boots) and self._boots[-1] != after
+
         try:
-            self._reader.wait_for(lambda: bool(self._boots), deadline, what)
+            self._reader.wait_for(there, deadline, what)
         except DeadlineError:
             raise self._silence(what, deadline.total) from None
-        if not self._boots:
+        if not there():
             raise HarnessError(f"the guest channel: the machine ended; {what}", hint=self._last_words())
         nonce = uuid.uuid4().hex
         self._exchange(

@@ -39,15 +39,18 @@ OPENSTACK_VERSIONS = (
     "2018-08-27",
     "2020-10-14",
 )
+#: seconds; dnsmasq takes none shorter (dnsmasq(8), --dhcp-range)
+LEAST_LEASE = 120
 _MAC = re.compile(r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")
 
 
 @dataclass(frozen=True)
 class Network:
-    """A tenant network as Neutron would have made it: one subnet with DHCP.
+    """A tenant network as Neutron would have made it: a subnet with DHCP, and one with SLAAC where it has IPv6.
 
     The DHCP port has the first address that is not the gateway's.  ``reply_delay`` and ``lease`` are in seconds;
-    Neutron's own lease is a day.  Raises InputError where the addresses contradict each other.
+    Neutron's own lease is a day, and dnsmasq's shortest is LEAST_LEASE.  ``subnet6`` is a /64 whose router
+    advertises itself.  Raises InputError where the addresses contradict each other.
     """
 
     name: str
@@ -56,6 +59,7 @@ class Network:
     mtu: int = 1450
     lease: int = 86400
     reply_delay: int = 0
+    subnet6: str | None = None
 
     def __post_init__(self) -> None:
         try:
@@ -67,6 +71,19 @@ class Network:
             raise InputError(
                 f"network {self.name}: {self.gateway} must lie in {self.subnet}, and that be /28 or larger"
             )
+
+        if self.lease < LEAST_LEASE or self.reply_delay < 0:
+            raise InputError(f"network {self.name}: a lease is {LEAST_LEASE} s or longer, a delay no less than 0 s")
+        if (prefix := self.prefix6) and prefix.prefixlen != 64:
+            raise InputError(f"network {self.name}: SLAAC needs a /64, not {self.subnet6}")
+
+    @property
+    def prefix6(self) -> ipaddress.IPv6Network | None:
+        """The IPv6 subnet; None where the network has none."""
+        try:
+            return ipaddress.IPv6Network(self.subnet6) if self.subnet6 else None
+        except ValueError as error:
+            raise InputError(f"network {self.name}: {error}") from error
 
     @property
     def dhcp_address(self) -> str:

@@ -1,13 +1,15 @@
 """The networks around a guest, shaped as Neutron shapes them, without root and without a trace on the host.
 
 In a jail with its own network: a bridge per network that holds the addresses of its gateway and of its DHCP port, a
-dnsmasq with the options Neutron gives it, and one metadata service that every DHCP port leads to, as
-Neutron's dhcp-agent does with force_metadata (neutron/agent/linux/dhcp.py).
+dnsmasq with the options Neutron gives it, an IPv6 router's advertisements where the network has such a subnet, and one
+metadata service that every DHCP port leads to, as Neutron's dhcp-agent does with force_metadata
+(neutron/agent/linux/dhcp.py).
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import logging
 import signal
@@ -19,7 +21,8 @@ from pathlib import Path
 from types import TracebackType
 
 from goldsmith.boot import metadata
-from goldsmith.boot.instance import Instance, Network, Nic
+from goldsmith.boot.dnsmasq import dnsmasq_configuration, names_configuration, router_configuration
+from goldsmith.boot.instance import Instance, Network
 from goldsmith.boot.machine import Port
 from goldsmith.errors import CommandFailedError, HarnessError, HostError, InputError
 from goldsmith.host import files
@@ -63,38 +66,6 @@ def read_metadata_log(text: str) -> MetadataCount:
     )
 
 
-def dnsmasq_configuration(network: Network, nics: Sequence[Nic], lease_file: Path) -> str:
-    """dnsmasq.conf for one network, with what Neutron's driver passes.
-
-    Options 121 and 249 hold the metadata route and, because an RFC 3442 client ignores option 3, the default route
-    again.  dnsmasq answers DNS too, as in Neutron, but here it knows no names.
-    """
-    addresses = network.addresses
-    routes = f"{metadata.ADDRESS}/32,{network.dhcp_address},0.0.0.0/0,{network.gateway}"
-    lines = [
-        "no-resolv",
-        "no-hosts",
-        "strict-order",
-        "bind-interfaces",
-        # By address, not by interface: each bridge holds the metadata address too, which can be bound once only.
-        f"listen-address={network.dhcp_address}",
-        "pid-file=",
-        f"dhcp-leasefile={lease_file}",
-        "dhcp-authoritative",
-        f"dhcp-range=set:subnet,{addresses[3]},{addresses[-2]},{addresses.netmask},{network.lease}s",
-        f"dhcp-option-force=option:mtu,{network.mtu}",
-        f"dhcp-option=tag:subnet,option:router,{network.gateway}",
-        f"dhcp-option=tag:subnet,option:dns-server,{network.dhcp_address}",
-        f"dhcp-option=tag:subnet,option:classless-static-route,{routes}",
-        f"dhcp-option=tag:subnet,249,{routes}",
-        *(f"dhcp-host={nic.mac},host-{nic.address.replace('.', '-')},{nic.address}" for nic in nics),
-        "log-dhcp",
-    ]
-    if network.reply_delay:
-        lines.append(f"dhcp-reply-delay={network.reply_delay}")
-    return "".join(f"{line}\n" for line in lines)
-
-
 class Lab:
     """Use it as a context manager; everything in it ends with it, however the caller ends.
 
@@ -115,6 +86,9 @@ class Lab:
         self._settings = settings
         self._networks = tuple(networks)
         self._instance = instance
+        #: as the DHCP servers know them now; what identifies a network stays in _networks
+        self._served = list(networks)
+        self._nics = list(instance.nics)
         self._stack = contextlib.ExitStack()
         self._taps = 0
         self._jail: Jail | None = None
@@ -130,7 +104,7 @@ class Lab:
 
     @property
     def folder(self) -> Path:
-        """Logs and leases: dhcp-N.log, dhcp-N.leases for the network at index N, metadata.jsonl."""
+        """Logs and leases: dhcp-N.log, dhcp-N.leases, router-N.log of network N; names.log, metadata.jsonl."""
         if self._folder is None:
             raise HarnessError("the lab is not open")
         return self._folder
@@ -152,8 +126,10 @@ class Lab:
             for index, network in enumerate(self._networks):
                 self._make_bridge(index, network)
             self._start_metadata()
-            for network in self._networks:
+            self._start_dnsmasq("names", names_configuration(self._networks))
+            for index, network in enumerate(self._networks):
                 self.start_dhcp(network)
+                self._start_router(index, network)
             self._stack = stack.pop_all()
         return self
 
@@ -184,6 +160,15 @@ class Lab:
         self._ip("address", "add", f"{network.gateway}/32", "dev", bridge)
         self._ip("address", "add", f"{metadata.ADDRESS}/32", "dev", bridge)
         self._ip("link", "set", bridge, "mtu", str(network.mtu), "up")
+        if network.prefix6:
+            # Without waiting whether somebody else has it: nobody is there yet.
+            self._ip("-6", "address", "add", f"{network.prefix6[1]}/64", "dev", bridge, "nodad")
+
+    def _start_router(self, index: int, network: Network) -> None:
+        if network.prefix6:
+            name = f"router-{index}"
+            leases = self.folder / f"{name}.leases"
+            self._start_dnsmasq(name, router_configuration(network.prefix6, network.mtu, f"br{index}", leases))
 
     def _start_metadata(self) -> None:
         documents = self.folder / "documents.json"
@@ -210,14 +195,17 @@ class Lab:
         """Start a network's DHCP server; it remembers its leases."""
         index = self._index(network)
         name = f"dhcp-{index}"
-        nics = [nic for nic in self._instance.nics if nic.network == network]
-        configuration = self.folder / f"{name}.conf"
+        nics = [nic for nic in self._nics if nic.network == network]
         leases = self.folder / f"{name}.leases"
-        files.write_text(configuration, dnsmasq_configuration(network, nics, leases))
+        self._start_dnsmasq(name, dnsmasq_configuration(self._served[index], nics, f"br{index}", leases))
+
+    def _start_dnsmasq(self, name: str, configuration: str) -> None:
+        file = self.folder / f"{name}.conf"
+        files.write_text(file, configuration)
         errors = self.folder / f"{name}.log"
         before = _text(errors).count(": started,")
         # In the foreground: a daemon would drop its group, which setgroups(2) denies in a user namespace.
-        self.jail.spawn(name, ["dnsmasq", "--no-daemon", f"--conf-file={configuration}"], log_file=errors)
+        self.jail.spawn(name, ["dnsmasq", "--no-daemon", f"--conf-file={file}"], log_file=errors)
         self._wait_for_server(name, errors, lambda: _text(errors).count(": started,") > before)
 
     def stop_dhcp(self, network: Network) -> None:
@@ -225,6 +213,36 @@ class Lab:
         name = f"dhcp-{self._index(network)}"
         self.jail.signal(name, signal.SIGTERM)
         Deadline.after(_STEP).wait_for(lambda: self.jail.poll(name) is not None, f"{name} did not stop", interval=0.05)
+
+    def change_dhcp(self, network: Network, *, reply_delay: int | None = None, lease: int | None = None) -> None:
+        """Serve a network with another delay or lease time (seconds) from now on; its server is restarted.
+
+        ``network`` stays the one that was given to the lab.  A server that was stopped stays so, and starts with them.
+        """
+        index = self._index(network)
+        changes = {"reply_delay": reply_delay, "lease": lease}
+        asked = {name: value for name, value in changes.items() if value is not None}
+        self._served[index] = dataclasses.replace(self._served[index], **asked)  # type: ignore[arg-type]
+        self._restart_dhcp(network)
+
+    def renumber(self, mac: str, address: str) -> None:
+        """Give a NIC of the instance another address, as a port update does: its next renewal is refused.
+
+        Raises InputError where the lab does not know the NIC, or the address is not free in its network.
+        """
+        for place, nic in enumerate(self._nics):
+            if nic.mac == mac:
+                taken = {other.address for other in self._nics if other.network == nic.network and other is not nic}
+                if address in taken:
+                    raise InputError(f"NIC {mac}: {address} is another NIC's")
+                self._nics[place] = dataclasses.replace(nic, address=address)
+                return self._restart_dhcp(nic.network)
+        raise InputError(f"the lab's instance has no NIC {mac}")
+
+    def _restart_dhcp(self, network: Network) -> None:
+        if self.jail.poll(f"dhcp-{self._index(network)}") is None:
+            self.stop_dhcp(network)
+            self.start_dhcp(network)
 
     def dhcp_log(self, network: Network) -> str:
         """What the network's dnsmasq wrote, with each option it sent."""

@@ -7,16 +7,14 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import os
 import shutil
 import signal
 import socket
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, TypeVar
 
 from goldsmith.boot import guest as guest_channel
 from goldsmith.boot import screen as vga
@@ -24,6 +22,7 @@ from goldsmith.boot import sockets
 from goldsmith.boot.accelerator import QEMU, Accelerator
 from goldsmith.boot.console import Console
 from goldsmith.boot.guest import Guest
+from goldsmith.boot.launcher import Launcher, LocalLauncher
 from goldsmith.boot.monitor import Monitor
 from goldsmith.errors import DeadlineError, HarnessError, HostError, InputError
 from goldsmith.host.deadline import Deadline
@@ -68,45 +67,10 @@ class Hardware:
     cpus: int = 2
     #: systemd system credentials handed over by SMBIOS; by default those of the guest channel
     credentials: Mapping[str, bytes] = field(default_factory=guest_channel.credentials)
+    #: what starts the guest channel where it is not the credentials, for the error about a silent guest
+    channel_needs: str = guest_channel.NEEDS
     #: a BIOS image instead of QEMU's own
     rom: Path | None = None
-
-
-class Launcher(Protocol):
-    """Where QEMU runs: a ``goldsmith.host.jail.Jail`` or ``LocalLauncher``."""
-
-    def spawn(self, name: str, argv: Sequence[str | os.PathLike[str]], *, log_file: Path, cwd: Path | None) -> int: ...
-
-    def poll(self, name: str) -> int | None: ...
-
-    def signal(self, name: str, number: signal.Signals) -> None: ...
-
-
-class LocalLauncher:
-    """Runs QEMU without a jail, so without the lab's networks; it dies with the thread that spawned it."""
-
-    def __init__(self) -> None:
-        self._processes: dict[str, subprocess.Popen[bytes]] = {}
-
-    def spawn(self, name: str, argv: Sequence[str | os.PathLike[str]], *, log_file: Path, cwd: Path | None) -> int:
-        words = ["setpriv", "--pdeathsig", "KILL", "--", *(os.fspath(word) for word in argv)]
-        with log_file.open("ab") as sink:
-            try:
-                process = subprocess.Popen(
-                    words, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink, cwd=cwd, start_new_session=True
-                )
-            except (FileNotFoundError, PermissionError) as error:
-                raise HostError(f"{words[0]} is not installed", hint="run: goldsmith doctor") from error
-        self._processes[name] = process
-        return process.pid
-
-    def poll(self, name: str) -> int | None:
-        return self._processes[name].poll()
-
-    def signal(self, name: str, number: signal.Signals) -> None:
-        process = self._processes[name]
-        if process.poll() is None:
-            os.killpg(process.pid, number)
 
 
 def find_ovmf() -> tuple[Path, Path]:
@@ -157,6 +121,7 @@ class Machine:
         self._launcher = launcher
         self._name = f"qemu {self.folder}"
         self._running = False
+        self._nics = len(hardware.ports)
         self._closers = contextlib.ExitStack()
         self._console: Console | None = None
         self._guest: Guest | None = None
@@ -221,9 +186,7 @@ class Machine:
 
     def start(self) -> None:
         """Power on.  Raises HarnessError with QEMU's own words where it ends at once."""
-        if isinstance(self._launcher, LocalLauncher) and any(port.tap for port in self.hardware.ports):
-            # Run by root, QEMU would make the tap on the host.
-            raise HarnessError("a tap is in the lab's jail, and this machine is outside", where=str(self.folder))
+        self._require_reachable(self.hardware.ports)
         self.prepare()
         self._launcher.spawn(self._name, self.command(), log_file=self._log, cwd=self.folder)
         self._running = True
@@ -231,7 +194,12 @@ class Machine:
             deadline = Deadline.after(START * self.scale)
             self._console = Console(self._connect("ttyS0.sock", deadline))
             self._closers.callback(self._console.close)
-            self._guest = Guest(self._connect("ttyS1.sock", deadline), last_words=self._console.shown, scale=self.scale)
+            self._guest = Guest(
+                self._connect("ttyS1.sock", deadline),
+                last_words=self._console.shown,
+                scale=self.scale,
+                needs=self.hardware.channel_needs,
+            )
             self._closers.callback(self._guest.close)
             self._monitor = Monitor(self._connect("qmp.sock", deadline), seconds=START * self.scale)
             self._closers.callback(self._monitor.close)
@@ -250,6 +218,37 @@ class Machine:
         except BaseException:
             self.quit()
             raise
+
+    def _require_reachable(self, ports: Sequence[Port]) -> None:
+        if isinstance(self._launcher, LocalLauncher) and any(port.tap for port in ports):
+            # Run by root, QEMU would make the tap on the host.
+            raise HarnessError("a tap is in the lab's jail, and this machine is outside", where=str(self.folder))
+
+    def plug(self, port: Port) -> None:
+        """Plug a NIC into the running machine, in the slot behind its last.  Raises HarnessError where QEMU refuses."""
+        self._require_reachable([port])
+        index = self._nics
+        back = {"type": "tap", "ifname": port.tap, "script": "no", "downscript": "no"} if port.tap else {"type": "user"}
+        front = {"driver": "virtio-net-pci", "id": f"nic{index}", "netdev": f"net{index}", "mac": port.mac}
+        self.monitor.execute("netdev_add", {"id": f"net{index}", **back})
+        try:
+            place = {"bus": "pci.0", "addr": f"{FIRST_NIC_SLOT + index:#x}", "romfile": ""}
+            self.monitor.execute("device_add", {**front, **place})
+        except HarnessError:
+            self.monitor.execute("netdev_del", {"id": f"net{index}"})
+            raise
+        self._nics += 1
+
+    def reset(self) -> None:
+        """Press the reset button; NICs that were plugged in stay."""
+        self.monitor.execute("system_reset")
+
+    def reboot(self, deadline: Deadline) -> str:
+        """Let the guest reboot itself, and wait until it takes commands again; the new boot's id."""
+        before = self.guest.wait_ready(deadline)
+        # Later, in the background: the answer must get out before the channel is shut down.
+        self.guest.run("(sleep 1; systemctl reboot) >/dev/null 2>&1 &", deadline)
+        return self.guest.wait_ready(deadline, after=before)
 
     def _connect(self, name: str, deadline: Deadline) -> socket.socket:
         def attempt() -> socket.socket | None:

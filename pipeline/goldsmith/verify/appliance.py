@@ -1,4 +1,4 @@
-"""Disks read through libguestfs: one launch of its appliance for all of them, read-only, never by the host's kernel."""
+"""Disks through libguestfs, never the host's kernel: one launch of its appliance reads all, overlays can be written."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ import signal
 import tarfile
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
 from goldsmith.boot.accelerator import Accelerator
+from goldsmith.boot.channel import GuestFile
 from goldsmith.errors import HarnessError, HostError
 from goldsmith.verify.tree import READ_LIMIT, Entry, Tree
 
@@ -93,35 +94,36 @@ class Appliance:
         Raises HarnessError where there is none or it cannot be read.
         """
         with _watchdog(DISK_SECONDS * self._scale):
-            self._mount_root(name)
+            _mount_root(self._handle, self._devices[name], name)
             try:
                 yield GuestfsTree(self._handle)
             finally:
                 with contextlib.suppress(RuntimeError):
                     self._handle.umount_all()
 
-    def _mount_root(self, name: str) -> None:
-        device = self._devices[name]
-        partition = re.compile(re.escape(device) + r"p?\d+")
-        # Not list_filesystems, which scans every disk for LVM and takes seconds.
-        partitions = [found for found in _call(self._handle.list_partitions, name) if partition.fullmatch(found)]
-        candidates = {place: _call(partial(self._handle.vfs_type, place), name) for place in partitions or [device]}
-        refused = []
-        for file_system, kind in candidates.items():
-            if kind not in _ROOT_TYPES:
-                continue
-            try:
-                self._handle.mount_ro(file_system, "/")
-                if self._handle.exists("/etc/os-release"):
-                    return
-                self._handle.umount_all()
-            except RuntimeError as error:
-                refused.append(str(error))
-        shown = ", ".join(f"{fs} ({kind or 'unknown'})" for fs, kind in candidates.items()) or "none"
-        raise HarnessError(
-            f"no file system of it holds /etc/os-release; found: {shown}{''.join(f'; {r}' for r in refused)}",
-            where=name,
-        )
+
+def _mount_root(handle: Any, device: str, name: str) -> str:
+    """Mount, read-only, the file system of a disk that holds /etc/os-release; its device."""
+    partition = re.compile(re.escape(device) + r"p?\d+")
+    # Not list_filesystems, which scans every disk for LVM and takes seconds.
+    partitions = [found for found in _call(handle.list_partitions, name) if partition.fullmatch(found)]
+    candidates = {place: _call(partial(handle.vfs_type, place), name) for place in partitions or [device]}
+    refused = []
+    for file_system, kind in candidates.items():
+        if kind not in _ROOT_TYPES:
+            continue
+        try:
+            handle.mount_ro(file_system, "/")
+            if handle.exists("/etc/os-release"):
+                return str(file_system)
+            handle.umount_all()
+        except RuntimeError as error:
+            refused.append(str(error))
+    shown = ", ".join(f"{fs} ({kind or 'unknown'})" for fs, kind in candidates.items()) or "none"
+    raise HarnessError(
+        f"no file system of it holds /etc/os-release; found: {shown}{''.join(f'; {r}' for r in refused)}",
+        where=name,
+    )
 
 
 @contextlib.contextmanager
@@ -131,6 +133,36 @@ def launched(disks: Mapping[str, tuple[Path, str]], accelerator: Accelerator) ->
     The files are not written: libguestfs puts its own overlay over each.  Raises HostError without libguestfs and
     HarnessError where the appliance does not start.
     """
+    with _launched(list(disks.values()), accelerator, readonly=True) as (handle, devices):
+        yield Appliance(handle, dict(zip(disks, devices, strict=True)), accelerator.scale)
+
+
+def write_files(overlay: Path, guest_files: Iterable[GuestFile], accelerator: Accelerator) -> None:
+    """Write files into the root file system of a qcow2 that is thrown away later; folders are made as needed.
+
+    Raises HostError without libguestfs, HarnessError where the disk cannot be written or has no root file system.
+    """
+    with (
+        _launched([(overlay, "qcow2")], accelerator, readonly=False) as (handle, (device,)),
+        _watchdog(DISK_SECONDS * accelerator.scale),
+    ):
+        root = _mount_root(handle, device, str(overlay))
+        _call(handle.umount_all, str(overlay))
+        _call(partial(handle.mount, root, "/"), str(overlay))
+        for file in guest_files:
+            _call(partial(handle.mkdir_p, str(PurePosixPath(file.path).parent)), file.path)
+            _call(partial(handle.write, file.path, file.content), file.path)
+            _call(partial(handle.chmod, file.mode, file.path), file.path)
+        # What is written late shows its errors here.
+        _call(handle.umount_all, str(overlay))
+        _call(handle.shutdown, str(overlay))
+
+
+@contextlib.contextmanager
+def _launched(
+    disks: Sequence[tuple[Path, str]], accelerator: Accelerator, *, readonly: bool
+) -> Iterator[tuple[Any, list[str]]]:
+    """A handle of libguestfs with its appliance running, and the devices of ``disks`` in it."""
     try:
         import guestfs
     except ImportError as error:
@@ -140,12 +172,11 @@ def launched(disks: Mapping[str, tuple[Path, str]], accelerator: Accelerator) ->
     handle = guestfs.GuestFS(python_return_dict=True, close_on_exit=False)
     try:
         _configure(handle, accelerator)
-        for path, image_format in disks.values():
-            _call(partial(handle.add_drive_opts, str(path), readonly=True, format=image_format), str(path))
+        for path, image_format in disks:
+            _call(partial(handle.add_drive_opts, str(path), readonly=readonly, format=image_format), str(path))
         with _watchdog(LAUNCH_SECONDS * accelerator.scale):
             _call(handle.launch, "libguestfs", hint="run: goldsmith doctor")
-        devices = dict(zip(disks, _call(handle.list_devices, "libguestfs"), strict=True))
-        yield Appliance(handle, devices, accelerator.scale)
+        yield handle, _call(handle.list_devices, "libguestfs")
     finally:
         handle.close()
 

@@ -61,8 +61,9 @@ def boot_one(work: Work, firmware: Firmware, register: Callable[[Boot], None]) -
         return Place(layer, firmware, console, work.repeat(firmware))
 
     try:
+        folder = work.artefacts / firmware
         with work.boot(
-            work.image, work.image_format, firmware, work.artefacts / firmware, work.settings, work.accelerator
+            work.image, work.image_format, firmware, folder, work.settings, work.accelerator, work.channel
         ) as boot:
             register(boot)
             done.overlay = boot.overlay

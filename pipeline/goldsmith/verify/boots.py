@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Literal, Protocol
 
 from goldsmith.boot.accelerator import Accelerator
+from goldsmith.boot.channel import NEEDS, Channel, GuestFile, unit_files, user_data
+from goldsmith.boot.guest import credentials
 from goldsmith.boot.instance import Instance, Network, make_nics
 from goldsmith.boot.lab import Lab
 from goldsmith.boot.machine import Hardware, Machine
@@ -21,6 +24,7 @@ from goldsmith.host.files import write_json
 from goldsmith.host.run import run
 from goldsmith.settings import Settings
 from goldsmith.store.manifest import Firmware
+from goldsmith.verify import appliance
 from goldsmith.verify.settle import LOGIN_PROMPT
 from goldsmith.verify.subjects import LiveGuest, MetadataTally, Screen
 
@@ -143,18 +147,55 @@ def lab_boot(
     folder: Path,
     settings: Settings,
     accelerator: Accelerator,
+    channel: Channel,
 ) -> Iterator[Boot]:
     """Power a machine on.  The overlay stays in ``folder`` after the end."""
+    instance = Instance(str(uuid.uuid4()), f"goldsmith-{firmware}", make_nics(NETWORKS))
+    with lab_machine(image, image_format, firmware, folder, settings, accelerator, channel, NETWORKS, instance) as (
+        machine,
+        lab,
+    ):
+        yield LabBoot(machine, lab, folder)
+
+
+@contextlib.contextmanager
+def lab_machine(
+    image: Path,
+    image_format: Literal["qcow2", "raw"],
+    firmware: Firmware,
+    folder: Path,
+    settings: Settings,
+    accelerator: Accelerator,
+    channel: Channel,
+    networks: Sequence[Network],
+    instance: Instance,
+    guest_files: Sequence[GuestFile] = (),
+) -> Iterator[tuple[Machine, Lab]]:
+    """A running machine on ``networks`` whose guest's end of the channel is started as ``channel`` says.
+
+    ``guest_files`` are written to its disk before; the image stays as it is.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     larger = folder / "larger.qcow2"
     _grow(image, image_format, larger)
-    instance = Instance(str(uuid.uuid4()), f"goldsmith-{firmware}", make_nics(NETWORKS))
-    with Lab(settings, NETWORKS, instance) as lab:
+    written = [*guest_files, *(unit_files() if channel.kind == "unit" else ())]
+    if written:
+        appliance.write_files(larger, written, accelerator)
+    if channel.kind == "cloud-init":
+        instance = dataclasses.replace(instance, user_data=user_data(instance.user_data))
+    with Lab(settings, networks, instance) as lab:
         hardware = Hardware(
-            disk=larger, firmware=firmware, ports=lab.ports(), uuid=instance.uuid, memory=MEMORY, disk_format="qcow2"
+            disk=larger,
+            disk_format="qcow2",
+            firmware=firmware,
+            ports=lab.ports(),
+            uuid=instance.uuid,
+            memory=MEMORY,
+            credentials=credentials() if channel.kind == "credential" else {},
+            channel_needs=NEEDS[channel.kind],
         )
         with Machine(settings, hardware, folder, accelerator, lab.jail) as machine:
-            yield LabBoot(machine, lab, folder)
+            yield machine, lab
 
 
 def _grow(image: Path, image_format: str, larger: Path) -> None:

@@ -20,6 +20,7 @@ class Report(BaseModel):
     image: str
     sha256: str
     accelerator: str = Field(description="kvm or tcg, and why")
+    channel: str = Field(default="", description="How commands got into the guest, and why; empty without a boot")
     firmware: tuple[Firmware, ...]
     complete: bool = Field(description="All checks were asked for, not a selection")
     verdicts: tuple[Verdict, ...]
@@ -66,7 +67,8 @@ def as_text(report: Report) -> str:
         if (found := report.with_status(status))  # type: ignore[arg-type]
     ]
     summary = f"{', '.join(counts) or 'no checks'} in {report.seconds:.0f} s ({report.accelerator})"
-    return "\n".join([*lines, summary]) + "\n"
+    channel = [f"guest channel by {report.channel}"] if report.channel else []
+    return "\n".join([*lines, *channel, summary]) + "\n"
 
 
 def _lines(verdict: Verdict, width: int) -> Iterator[str]:

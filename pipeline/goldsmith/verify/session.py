@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import difflib
 import os
 import threading
@@ -12,12 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from goldsmith.boot.accelerator import Accelerator
+from goldsmith.boot.channel import Channel
 from goldsmith.errors import GoldsmithError, HarnessError, InputError
 from goldsmith.host.files import file_digest, write_json, write_text
 from goldsmith.host.progress import Progress
 from goldsmith.settings import Settings
 from goldsmith.store.manifest import BUILT_IN, Firmware, Verdict
-from goldsmith.verify import appliance, boots, report
+from goldsmith.verify import appliance, boots, channels, report
 from goldsmith.verify.booting import Booted, boot_one, needed
 from goldsmith.verify.boots import Boot
 from goldsmith.verify.compare import Finding
@@ -42,12 +44,14 @@ def verify_image(
     artefacts: Path,
     target: str,
     only: Collection[str] = (),
+    channel: Channel | None = None,
     boot: BootMaker = boots.lab_boot,
     open_disks: DiskOpener = appliance.launched,
 ) -> Report:
     """Run the checks of a plan, and goldsmith's own, on an image.
 
     ``only`` selects checks by "element/id"; ``target`` is what the user named, for the command that repeats a check.
+    ``channel`` is how commands get into the guest; where it is not given, what lies in the image decides.
     ``artefacts`` keeps report.json, report.txt and a folder per firmware.  A check that fails, or that the harness
     breaks on, is a verdict; raises InputError where the checks, the selection or the image are wrong.
     """
@@ -69,8 +73,13 @@ def verify_image(
     )
     artefacts.mkdir(parents=True, exist_ok=True)
     digest = file_digest(image)
+    to_boot = [firmware for firmware in firmwares if needed(work, firmware)]
+    if to_boot and channel is None:
+        with progress.step("verify: how commands get into the guest"):
+            channel = channels.chosen(work.image, work.image_format, digest, settings, accelerator, open_disks)
+    work = dataclasses.replace(work, channel=channel or work.channel)
     try:
-        booted = _boot_all(work, [firmware for firmware in firmwares if needed(work, firmware)])
+        booted = _boot_all(work, to_boot)
         verdicts = [verdict for one in booted for verdict in one.verdicts]
         verdicts += _read_disks(work, booted)
     finally:
@@ -82,6 +91,7 @@ def verify_image(
         image=str(image),
         sha256=digest,
         accelerator=f"{accelerator.name}: {accelerator.reason}",
+        channel=str(work.channel) if to_boot else "",
         firmware=tuple(firmwares),
         complete=not only,
         verdicts=tuple(sorted(verdicts, key=lambda verdict: order.index(verdict.firmware))),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from goldsmith.boot.accelerator import Accelerator
+from goldsmith.boot.channel import Channel
 from goldsmith.host.progress import Progress
 from goldsmith.settings import Settings
 from goldsmith.store.manifest import SETTLED, Firmware, Layer
@@ -30,7 +31,11 @@ BUILT_INS = {
 }
 
 #: makes a boot of image, format and firmware that keeps its logs in a folder: ``boots.lab_boot``
-BootMaker = Callable[[Path, Format, Firmware, Path, Settings, Accelerator], AbstractContextManager[Boot]]
+BootMaker = Callable[[Path, Format, Firmware, Path, Settings, Accelerator, Channel], AbstractContextManager[Boot]]
+
+
+#: before anybody looked at the image
+UNKNOWN = Channel("credential", "the image was not looked at")
 
 
 class OpenDisks(Protocol):
@@ -61,6 +66,8 @@ class Work:
     only: frozenset[str] = frozenset()
     boot: BootMaker = boots.lab_boot
     open_disks: DiskOpener = appliance.launched
+    #: how commands get into the guest
+    channel: Channel = UNKNOWN
 
     def wanted(self, name: str) -> bool:
         return not self.only or name in self.only

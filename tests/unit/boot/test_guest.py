@@ -193,6 +193,22 @@ def test_silence_before_ready_is_an_error_with_the_console(line: Line) -> None:
         assert "Kernel panic" in str(caught.value)
 
 
+def test_what_the_guest_lacks_is_named(line: Line) -> None:
+    with (
+        closing(Guest(line.ours, last_words=lambda: "", needs="cloud-init must read user-data")) as guest,
+        pytest.raises(DeadlineError, match="cloud-init must read"),
+    ):
+        guest.wait_ready(soon(0.2))
+
+
+def test_a_boot_that_is_about_to_end_does_not_count(guest: Guest, line: Line) -> None:
+    before = guest.wait_ready(soon())
+    with pytest.raises(DeadlineError, match="did not come back"):
+        guest.wait_ready(soon(0.2), after=before)
+    line.theirs.sendall(b"\n@goldsmith READY the-next\n")
+    assert guest.wait_ready(soon(), after=before) == "the-next"
+
+
 def test_silence_after_ready_is_an_error_with_the_console(guest: Guest, line: Line) -> None:
     guest.wait_ready(soon())
     line.to_guest = lambda data: b""
@@ -208,6 +224,16 @@ def test_a_machine_that_goes_is_noticed_at_once(guest: Guest, line: Line) -> Non
     with pytest.raises(HarnessError, match="the machine ended"):
         guest.run("sleep 30", soon(60))
     assert time.monotonic() - started < 10
+
+
+def test_the_unit_waits_for_its_script_and_stays_out_of_an_initrd() -> None:
+    unit = guest_module.unit_text("/some/script")
+    head, service = unit.split("[Service]\n")
+    assert "ConditionPathExists=/some/script\n" in head
+    assert "ConditionPathExists=!/etc/initrd-release\n" in head
+    assert "ExecStart=/bin/sh /some/script\n" in service
+    assert "StandardOutput=null\n" in service
+    assert "Conflicts=shutdown.target\n" in head
 
 
 def test_the_unit_changes_nothing_in_the_boots_order() -> None:

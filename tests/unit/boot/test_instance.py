@@ -31,6 +31,21 @@ def test_networks_that_cannot_be_are_refused(subnet: str, gateway: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"lease": 119}, "120 s or longer"),
+        ({"reply_delay": -1}, "no less than 0 s"),
+        ({"subnet6": "fd20::/48"}, "a /64"),
+        ({"subnet6": "fd20::1/64"}, "host bits"),
+        ({"subnet6": "10.20.0.0/24"}, "network n:"),
+    ],
+)
+def test_servers_that_cannot_be_are_refused(change: dict[str, object], problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        Network("n", "10.20.0.0/24", "10.20.0.1", **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
     ("mac", "address"),
     [
         ("FA:16:3E:00:00:01", "10.20.0.9"),

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -18,7 +19,8 @@ FRONT = Network("front", "10.20.0.0/24", "10.20.0.1", mtu=1450, lease=600)
 BACK = Network("back", "10.30.0.0/24", "10.30.0.254", mtu=1400)
 GUEST = Instance("6a1d0bb2-95f8-4b6c-8c1e-7d1f37f1b7c0", "guest", make_nics([FRONT, BACK]))
 
-#: Runs in the jail, on a veth whose other end is a port of the bridge: sends DISCOVER, prints the offer as JSON.
+#: Runs in the jail, on a veth whose other end is a port of the bridge: sends DISCOVER, or REQUEST for an address it
+#: had before, and prints the answer as JSON.
 DHCP_CLIENT = r"""
 import json, os, socket, struct, sys
 device, mac, seconds = sys.argv[1], bytes.fromhex(sys.argv[2].replace(":", "")), float(sys.argv[3])
@@ -29,7 +31,8 @@ sock.bind(("", 68))
 sock.settimeout(seconds)
 wanted = bytes([1, 3, 6, 26, 51, 54, 121, 249])
 head = struct.pack(">BBBBIHHIIII16s64x128x", 1, 1, 6, 0, 7, 0, 0x8000, 0, 0, 0, 0, mac)
-options = bytes([53, 1, 1, 55, len(wanted)]) + wanted + b"\xff"
+had = b"".join(bytes([50, 4]) + socket.inet_aton(address) for address in sys.argv[4:])
+options = bytes([53, 1, 3 if had else 1]) + had + bytes([55, len(wanted)]) + wanted + b"\xff"
 sock.sendto(head + b"\x63\x82\x53\x63" + options, ("255.255.255.255", 67))
 try:
     answer = sock.recv(4096)
@@ -70,11 +73,13 @@ def beside(lab: Lab, network: Network, mac: str, script: str, tmp_path: Path) ->
     return lab.jail.run(["/bin/sh", outer, bridge, mac, inner], deadline=60).stdout
 
 
-def discover(lab: Lab, network: Network, mac: str, tmp_path: Path, seconds: float = 5) -> dict[str, str] | None:
-    """What the network's DHCP server offers to a client with this MAC."""
+def discover(
+    lab: Lab, network: Network, mac: str, tmp_path: Path, seconds: float = 5, had: str = ""
+) -> dict[str, str] | None:
+    """What the network's DHCP server offers to a client with this MAC, or answers to one that asks for its address."""
     client = tmp_path / "client.py"
     client.write_text(DHCP_CLIENT)
-    script = f"ip link set c0 up\n/usr/bin/python3 {client} c0 {mac} {seconds}\n"
+    script = f"ip link set c0 up\n/usr/bin/python3 {client} c0 {mac} {seconds} {had}\n"
     return json.loads(beside(lab, network, mac, script, tmp_path))  # type: ignore[no-any-return]
 
 
@@ -121,6 +126,120 @@ def test_a_delayed_server_answers_late(settings: Settings, tmp_path: Path) -> No
     with Lab(settings, [slow], Instance(GUEST.uuid, "guest")) as lab:
         assert discover(lab, FRONT, "fa:16:3e:aa:bb:cc", tmp_path, seconds=0.8) is None
         assert discover(lab, FRONT, "fa:16:3e:aa:bb:cd", tmp_path, seconds=8) is not None
+
+
+def test_a_servers_delay_and_lease_change_while_the_lab_runs(lab: Lab, tmp_path: Path) -> None:
+    lab.change_dhcp(FRONT, reply_delay=2, lease=240)
+    # Not a stranger: dnsmasq looks for 3 s whether somebody else has an address of the range.
+    assert discover(lab, FRONT, GUEST.nics[0].mac, tmp_path, seconds=1) is None
+    lab.change_dhcp(FRONT, reply_delay=0)
+    offer = discover(lab, FRONT, GUEST.nics[0].mac, tmp_path, seconds=1.5)
+    assert offer is not None
+    assert int(offer["51"], 16) == 240
+    other = discover(lab, BACK, "fa:16:3e:aa:bb:ce", tmp_path)
+    assert other is not None
+    assert int(other["51"], 16) == BACK.lease
+
+
+def test_a_stopped_server_stays_so_and_starts_as_changed(lab: Lab, tmp_path: Path) -> None:
+    lab.stop_dhcp(FRONT)
+    lab.change_dhcp(FRONT, lease=180)
+    assert discover(lab, FRONT, GUEST.nics[0].mac, tmp_path, seconds=1) is None
+    lab.start_dhcp(FRONT)
+    offer = discover(lab, FRONT, GUEST.nics[0].mac, tmp_path)
+    assert offer is not None
+    assert int(offer["51"], 16) == 180
+
+
+def test_a_renumbered_nic_is_refused_its_old_address(lab: Lab, tmp_path: Path) -> None:
+    nic = GUEST.nics[0]
+    acknowledged, refused = "05", "06"
+    before = discover(lab, FRONT, nic.mac, tmp_path, had=nic.address)
+    assert before is not None
+    assert (before["53"], before["address"]) == (acknowledged, nic.address)
+    lab.renumber(nic.mac, "10.20.0.77")
+    answer = discover(lab, FRONT, nic.mac, tmp_path, had=nic.address)
+    assert answer is not None
+    assert answer["53"] == refused
+    offer = discover(lab, FRONT, nic.mac, tmp_path)
+    assert offer is not None
+    assert offer["address"] == "10.20.0.77"
+
+
+#: A client that holds a lease asks its server, and nobody else, to prolong it (RFC 2131, 4.3.6, RENEWING).
+RENEWAL = r"""
+import socket, struct, sys
+address, server, mac = sys.argv[1], sys.argv[2], bytes.fromhex(sys.argv[3].replace(":", ""))
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.bind((address, 68))
+sock.settimeout(5)
+head = struct.pack(">BBBBIHH4s12s16s64x128x", 1, 1, 6, 0, 7, 0, 0, socket.inet_aton(address), b"", mac)
+sock.sendto(head + b"\x63\x82\x53\x63" + bytes([53, 1, 3, 255]), (server, 67))
+print(sock.recv(4096)[242])
+"""
+
+
+def test_every_server_hears_its_own_renewals(lab: Lab, tmp_path: Path) -> None:
+    """A unicast reaches one socket only, and both servers are in one network namespace."""
+    client = tmp_path / "renewal.py"
+    client.write_text(RENEWAL)
+    for nic in GUEST.nics:
+        assert discover(lab, nic.network, nic.mac, tmp_path, had=nic.address)
+    for _ in range(2):
+        for nic in GUEST.nics:
+            script = f"""
+                ip address add {nic.address}/24 dev c0
+                ip link set c0 up
+                /usr/bin/python3 {client} {nic.address} {nic.network.dhcp_address} {nic.mac}
+            """
+            assert beside(lab, nic.network, nic.mac, script, tmp_path) == "5\n"
+        # Which of the sockets it would be depends on which is the newer one.
+        lab.change_dhcp(FRONT, reply_delay=0)
+
+
+@pytest.mark.parametrize(
+    ("mac", "address", "problem"),
+    [
+        ("fa:16:3e:aa:bb:cc", "10.20.0.77", "no NIC"),
+        (GUEST.nics[0].mac, "10.30.0.77", "not free"),
+        (GUEST.nics[0].mac, FRONT.gateway, "not free"),
+        (GUEST.nics[0].mac, "ten", "NIC fa:16"),
+    ],
+)
+def test_a_wrong_new_address_is_refused(lab: Lab, mac: str, address: str, problem: str) -> None:
+    with pytest.raises(InputError, match=problem):
+        lab.renumber(mac, address)
+
+
+@pytest.mark.parametrize("change", [{"lease": 119}, {"reply_delay": -1}])
+def test_a_change_that_dnsmasq_would_not_take_is_refused(lab: Lab, change: dict[str, int]) -> None:
+    with pytest.raises(InputError, match="a lease is 120 s or longer"):
+        lab.change_dhcp(FRONT, **change)
+
+
+def test_each_network_with_ipv6_advertises_a_default_router(settings: Settings, tmp_path: Path) -> None:
+    networks = [dataclasses.replace(FRONT, subnet6="fd20:20::/64"), dataclasses.replace(BACK, subnet6="fd20:30::/64")]
+    script = """
+        ip link set c0 up
+        for n in $(seq 100); do
+            ip -6 route show default dev c0 | grep -q via && ip -6 address show dev c0 | grep -q fd20 && break
+            sleep 0.1
+        done
+        ip -6 route show dev c0
+        cat /proc/sys/net/ipv6/conf/c0/mtu
+        ip -6 -o address show dev c0 scope global
+    """
+    with Lab(settings, networks, Instance(GUEST.uuid, "guest")) as lab:
+        for network, prefix in zip(networks, ("fd20:20::", "fd20:30::"), strict=True):
+            seen = beside(lab, network, "fa:16:3e:aa:bb:cc", script, tmp_path)
+            assert "default via fe80::" in seen
+            assert f"{prefix}/64 proto kernel" in seen
+            assert f"inet6 {prefix}f816:3eff:feaa:bbcc/64" in seen
+            assert f"\n{network.mtu}\n" in seen
+
+
+def test_a_network_without_ipv6_advertises_nothing(lab: Lab) -> None:
+    assert not list(lab.folder.glob("router-*"))
 
 
 @pytest.mark.parametrize("network", [FRONT, BACK])
@@ -235,4 +354,4 @@ def test_the_metadata_script_needs_no_package() -> None:
 
 
 def test_dnsmasq_is_told_no_delay_unless_asked(tmp_path: Path) -> None:
-    assert "reply-delay" not in dnsmasq_configuration(FRONT, GUEST.nics[:1], tmp_path)
+    assert "reply-delay" not in dnsmasq_configuration(FRONT, GUEST.nics[:1], "br0", tmp_path)

@@ -13,7 +13,10 @@ import pytest
 
 from goldsmith.boot import machine as machine_module
 from goldsmith.boot.accelerator import Accelerator
-from goldsmith.boot.machine import Hardware, LocalLauncher, Machine, Port, smbios_credentials
+from goldsmith.boot.instance import Instance, Network
+from goldsmith.boot.lab import Lab
+from goldsmith.boot.launcher import LocalLauncher
+from goldsmith.boot.machine import Hardware, Machine, Port, smbios_credentials
 from goldsmith.errors import DeadlineError, HarnessError, HostError, InputError
 from goldsmith.host.deadline import Deadline
 from goldsmith.host.jail import user_jail
@@ -138,7 +141,8 @@ def test_a_killed_owner_takes_a_machine_outside_a_jail_along(boot_disk: Path, tm
 import time
 from pathlib import Path
 from goldsmith.boot.accelerator import Accelerator
-from goldsmith.boot.machine import Hardware, LocalLauncher, Machine
+from goldsmith.boot.launcher import LocalLauncher
+from goldsmith.boot.machine import Hardware, Machine
 from goldsmith.settings import from_environment
 hardware = Hardware(Path({str(boot_disk)!r}), disk_format="raw", memory=64, cpus=1)
 run = Path({str(tmp_path / "run")!r})
@@ -206,6 +210,55 @@ def test_nics_stand_in_slots_from_three_on_and_the_disk_beyond(
         slots = {device["slot"]: device["class_info"].get("desc") for device in buses[0]["devices"]}
     assert slots[3] == slots[4] == "Ethernet controller"
     assert slots[machine_module.DISK_SLOT] == "SCSI controller"
+
+
+def ethernet_slots(machine: Machine) -> list[int]:
+    devices = machine.monitor.execute("query-pci")[0]["devices"]
+    return [device["slot"] for device in devices if device["class_info"].get("desc") == "Ethernet controller"]
+
+
+def test_nics_are_plugged_into_the_slots_behind_and_outlive_a_reset(
+    settings: Settings, emulation: Accelerator, boot_disk: Path, tmp_path: Path
+) -> None:
+    hardware = Hardware(boot_disk, disk_format="raw", memory=64, cpus=1, ports=[Port("fa:16:3e:00:00:01", None)])
+    with Machine(settings, hardware, tmp_path / "run", emulation, LocalLauncher()) as machine:
+        machine.console.wait_for("hello", Deadline.after(60))
+        machine.plug(Port("fa:16:3e:00:01:01", None))
+        machine.plug(Port("fa:16:3e:00:02:01", None))
+        assert "mac=fa:16:3e:00:02:01" not in " ".join(machine.command())
+        assert "52:54" not in machine.monitor.human("info network")
+        machine.reset()
+        machine.console.wait_for("hello", Deadline.after(60))
+        assert ("RESET", {"guest": False, "reason": "host-qmp-system-reset"}) in machine.monitor.events
+        # What was plugged in shows as a device once the firmware has seen it.
+        assert ethernet_slots(machine) == [3, 4, 5]
+
+
+def test_a_nic_that_qemu_refuses_leaves_nothing_and_takes_no_slot(
+    settings: Settings, emulation: Accelerator, boot_disk: Path, tmp_path: Path
+) -> None:
+    hardware = Hardware(boot_disk, disk_format="raw", memory=64, cpus=1)
+    with Machine(settings, hardware, tmp_path / "run", emulation, LocalLauncher()) as machine:
+        with pytest.raises(HarnessError, match="device_add"):
+            machine.plug(Port("no MAC", None))
+        with pytest.raises(HarnessError, match="outside"):
+            machine.plug(Port("fa:16:3e:00:00:01", "tap0"))
+        machine.plug(Port("fa:16:3e:00:00:01", None))
+        assert machine.monitor.human("info network").count("fa:16:3e:00:00:01") == 1
+
+
+def test_a_nic_is_plugged_into_a_tap_of_the_lab(
+    settings: Settings, emulation: Accelerator, boot_disk: Path, tmp_path: Path
+) -> None:
+    network = Network("front", "10.20.0.0/24", "10.20.0.1")
+    hardware = Hardware(boot_disk, disk_format="raw", memory=64, cpus=1)
+    with (
+        Lab(settings, [network], Instance("6a1d0bb2-95f8-4b6c-8c1e-7d1f37f1b7c0", "guest")) as lab,
+        Machine(settings, hardware, tmp_path / "run", emulation, lab.jail) as machine,
+    ):
+        tap = lab.tap(network)
+        machine.plug(Port("fa:16:3e:00:00:01", tap))
+        assert f"ifname={tap}" in machine.monitor.human("info network")
 
 
 def test_smbios_strings_survive_qemus_option_parser() -> None:

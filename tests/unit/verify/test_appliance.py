@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from goldsmith.boot.accelerator import Accelerator
+from goldsmith.boot.channel import GuestFile
 from goldsmith.errors import HarnessError
 from goldsmith.verify import appliance
 from goldsmith.verify.appliance import Appliance
@@ -101,6 +102,29 @@ def test_a_disk_without_a_root_file_system_breaks(launched: Appliance) -> None:
         launched.tree("empty"),
     ):
         pass
+
+
+def test_files_are_written_to_an_overlay_and_not_to_the_image(folder: Path) -> None:
+    """A launch of its own: what is written must be on the disk when it is closed."""
+    image, overlay = folder / "image.raw", folder / "written.qcow2"
+    before = image.read_bytes()
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", image, overlay], check=True)
+    new = GuestFile("/etc/systemd/system/new.service", b"\x00new\n", 0o600)
+    appliance.write_files(overlay, [new, GuestFile("/etc/.hidden", b"changed")], ACCELERATOR)
+    assert image.read_bytes() == before
+    with appliance.launched({"written": (overlay, "qcow2")}, ACCELERATOR) as running, running.tree("written") as tree:
+        assert tree.read(new.path) == new.content
+        assert tree.read("/etc/.hidden") == b"changed"
+        entry = tree.stat(new.path)
+        assert entry is not None
+        assert (entry.permissions, entry.uid) == ("0600", 0)
+
+
+def test_a_disk_without_a_root_file_system_takes_no_files(folder: Path) -> None:
+    overlay = folder / "nothing.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", overlay, "4M"], check=True)
+    with pytest.raises(HarnessError, match="no file system of it holds"):
+        appliance.write_files(overlay, [GuestFile("/x", b"")], ACCELERATOR)
 
 
 def test_the_appliance_of_this_process_is_found_and_a_slow_one_killed(launched: Appliance) -> None:

@@ -12,10 +12,13 @@ import pytest
 from goldsmith import settings as settings_module
 from goldsmith.boot import lab
 from goldsmith.boot.accelerator import Accelerator
+from goldsmith.boot.channel import Channel
 from goldsmith.boot.lab import MetadataCount
 from goldsmith.boot.machine import Machine
 from goldsmith.errors import HarnessError
 from goldsmith.verify import boots, session
+
+CREDENTIAL = Channel("credential", "a test")
 
 
 def test_a_boot_of_nothing_is_told_from_one_that_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,7 +30,7 @@ def test_a_boot_of_nothing_is_told_from_one_that_works(tmp_path: Path, monkeypat
     settings = settings_module.from_environment()
     folder = tmp_path / "bios"
     accelerator = Accelerator("tcg", "a test", {"tcg": 0.1}, 1.0)
-    with boots.lab_boot(image, "qcow2", "bios", folder, settings, accelerator) as boot:
+    with boots.lab_boot(image, "qcow2", "bios", folder, settings, accelerator, CREDENTIAL) as boot:
         with pytest.raises(HarnessError):
             boot.wait_ready()
         assert not boot.ready

@@ -45,6 +45,11 @@ def test_the_table() -> None:
     ]
 
 
+def test_the_table_names_how_commands_got_into_the_guest() -> None:
+    with_channel = report(PASS).model_copy(update={"channel": "unit: there is no cloud-init"})
+    assert as_text(with_channel).splitlines()[1] == "guest channel by unit: there is no cloud-init"
+
+
 def test_verdicts_go_into_the_manifest_of_their_image_only() -> None:
     manifest = Manifest(
         name="debian-13",

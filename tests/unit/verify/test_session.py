@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from verify_standins import FakeShell, Said
+from verify_standins import FakeBoot, Said
 
 from goldsmith import settings as settings_module
 from goldsmith.boot.accelerator import Accelerator
+from goldsmith.boot.channel import Channel
 from goldsmith.errors import CheckFailedError, HarnessError, HostError, InputError
 from goldsmith.host.progress import Progress
 from goldsmith.settings import Settings
@@ -20,12 +21,11 @@ from goldsmith.store.manifest import Firmware, Verdict
 from goldsmith.verify import report as reports
 from goldsmith.verify.report import Report
 from goldsmith.verify.session import verify_image
-from goldsmith.verify.subjects import LiveGuest, MetadataTally, Screen
 from goldsmith.verify.tree import FolderTree, Tree
 from goldsmith.verify.work import Format, OpenDisks
 
 ACCELERATOR = Accelerator("tcg", "a test", {"tcg": 0.1}, 1.0)
-CONSOLE = ("Debian GNU/Linux 13", "debian login:")
+CREDENTIAL = Channel("credential", "a test")
 
 
 @dataclass(frozen=True)
@@ -48,61 +48,6 @@ CHECKS = (
 
 
 @dataclass
-class FakeBoot:
-    """A boot that answers as told; ``folder`` is made the overlay."""
-
-    overlay: Path
-    answers: dict[str, Said | list[Said]] = field(default_factory=dict)
-    boots: bool = True
-    prompt: bool = True
-    goes: bool = True
-    requests: int = 28
-    ready: bool = False
-    killed: bool = False
-    powered_off: bool = False
-
-    @property
-    def guest(self) -> LiveGuest:
-        usual: dict[str, Said | list[Said]] = {
-            "is-system-running": Said("running\n"),
-            "cloud-init": Said("status: done\n"),
-            "list-units": Said(""),
-            "/sys/class/net": Said(""),
-            "ip -o address": Said("same"),
-            "probe": Said("ok\n"),
-        }
-        return LiveGuest(FakeShell({**usual, **self.answers}))
-
-    @property
-    def screen(self) -> Screen:
-        raise HarnessError("no screen")
-
-    def wait_ready(self) -> None:
-        if not self.boots:
-            raise HarnessError("the guest channel: silence")
-        self.ready = True
-
-    def login_prompt(self) -> bool:
-        return self.prompt
-
-    def prompt_seen(self) -> bool:
-        return self.prompt
-
-    def tally(self) -> MetadataTally:
-        return MetadataTally(self.requests, self.requests)
-
-    def console(self) -> tuple[str, ...]:
-        return CONSOLE
-
-    def power_off(self) -> bool:
-        self.powered_off = self.goes
-        return self.goes
-
-    def kill(self) -> None:
-        self.killed = True
-
-
-@dataclass
 class Bench:
     """An image, its boots and its disks, all stand-ins."""
 
@@ -115,11 +60,21 @@ class Bench:
     disks: dict[str, str] = field(default_factory=lambda: {"image": "golden", "bios": "golden", "uefi": "golden"})
     opened: list[list[str]] = field(default_factory=list)
     launch_error: HarnessError | None = None
+    #: how each boot was told to get commands in
+    channels: list[Channel] = field(default_factory=list)
 
     @contextlib.contextmanager
     def boot(
-        self, image: Path, form: Format, firmware: Firmware, folder: Path, settings: Settings, used: Accelerator
+        self,
+        image: Path,
+        form: Format,
+        firmware: Firmware,
+        folder: Path,
+        settings: Settings,
+        used: Accelerator,
+        channel: Channel,
     ) -> Iterator[FakeBoot]:
+        self.channels.append(channel)
         assert (image, form, used) == (self.image, "qcow2", ACCELERATOR)
         if firmware in self.refusal:
             raise self.refusal[firmware]
@@ -140,7 +95,7 @@ class Bench:
             def tree(self, name: str) -> Iterator[Tree]:
                 root = bench.folder / "trees" / name
                 if bench.disks[name]:
-                    (root / "etc").mkdir(parents=True)
+                    (root / "etc").mkdir(parents=True, exist_ok=True)
                     (root / "etc/hostname").write_text(bench.disks[name])
                 else:
                     raise HarnessError("no file system of it holds /etc/os-release", where=name)
@@ -148,7 +103,13 @@ class Bench:
 
         yield Disks()
 
-    def verify(self, *, only: tuple[str, ...] = (), checks: tuple[Planned, ...] = CHECKS) -> Report:
+    def verify(
+        self,
+        *,
+        only: tuple[str, ...] = (),
+        checks: tuple[Planned, ...] = CHECKS,
+        channel: Channel | None = CREDENTIAL,
+    ) -> Report:
         return verify_image(
             self.image,
             checks,
@@ -159,6 +120,7 @@ class Bench:
             artefacts=self.folder / "artefacts",
             target="recipes/debian 13.yaml",
             only=only,
+            channel=channel,
             boot=self.boot,
             open_disks=self.open_disks,
         )
@@ -369,3 +331,23 @@ def test_an_interrupted_session_ends_its_guests(bench: Bench, monkeypatch: pytes
         bench.verify()
     assert bench.boots["bios"].killed
     assert not list((bench.folder / "artefacts").glob("*/*.qcow2"))
+
+
+def test_the_image_decides_how_commands_get_in_and_the_report_says_why(bench: Bench) -> None:
+    report = bench.verify(channel=None)
+    assert {channel.kind for channel in bench.channels} == {"unit"}
+    assert bench.opened == [["image"], ["image", "bios", "uefi"]]
+    assert report.channel.startswith("unit: ")
+    assert "there is no cloud-init" in reports.as_text(report)
+
+
+def test_a_given_channel_is_taken_without_looking(bench: Bench) -> None:
+    given = Channel("cloud-init", "a test")
+    assert bench.verify(channel=given).channel == "cloud-init: a test"
+    assert bench.channels == [given, given]
+    assert bench.opened == [["image", "bios", "uefi"]]
+
+
+def test_nothing_is_looked_for_where_nothing_is_booted(bench: Bench) -> None:
+    report = bench.verify(only=("goldsmith/image-unchanged",), channel=None)
+    assert (bench.channels, bench.opened, report.channel) == ([], [], "")

@@ -1,11 +1,16 @@
-"""Stand-ins for the guest."""
+"""Stand-ins for the guest and its boot."""
 
 from __future__ import annotations
 
 import shlex
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from goldsmith.errors import HarnessError
 from goldsmith.host.deadline import Deadline
+from goldsmith.verify.subjects import LiveGuest, MetadataTally, Screen
+
+CONSOLE = ("Debian GNU/Linux 13", "debian login:")
 
 
 @dataclass(frozen=True)
@@ -33,3 +38,58 @@ class FakeShell:
             if part in inner:
                 return said if isinstance(said, Said) else (said.pop(0) if len(said) > 1 else said[0])
         return Said(stderr=f"sh: {inner}: not found", returncode=127)
+
+
+@dataclass
+class FakeBoot:
+    """A boot that answers as told; ``folder`` is made the overlay."""
+
+    overlay: Path
+    answers: dict[str, Said | list[Said]] = field(default_factory=dict)
+    boots: bool = True
+    prompt: bool = True
+    goes: bool = True
+    requests: int = 28
+    ready: bool = False
+    killed: bool = False
+    powered_off: bool = False
+
+    @property
+    def guest(self) -> LiveGuest:
+        usual: dict[str, Said | list[Said]] = {
+            "is-system-running": Said("running\n"),
+            "cloud-init": Said("status: done\n"),
+            "list-units": Said(""),
+            "/sys/class/net": Said(""),
+            "ip -o address": Said("same"),
+            "probe": Said("ok\n"),
+        }
+        return LiveGuest(FakeShell({**usual, **self.answers}))
+
+    @property
+    def screen(self) -> Screen:
+        raise HarnessError("no screen")
+
+    def wait_ready(self) -> None:
+        if not self.boots:
+            raise HarnessError("the guest channel: silence")
+        self.ready = True
+
+    def login_prompt(self) -> bool:
+        return self.prompt
+
+    def prompt_seen(self) -> bool:
+        return self.prompt
+
+    def tally(self) -> MetadataTally:
+        return MetadataTally(self.requests, self.requests)
+
+    def console(self) -> tuple[str, ...]:
+        return CONSOLE
+
+    def power_off(self) -> bool:
+        self.powered_off = self.goes
+        return self.goes
+
+    def kill(self) -> None:
+        self.killed = True
