@@ -19,7 +19,17 @@ BARE = {
 #: what must fail with networkd alone, the network spoiled
 NETWORK = {
     "networkd": {"address-1", "verified", "mtu"},
-    "single-default-route": {"rule", "one-default", "metadata-route", "metadata-answers", "outside-through-first"},
+    "single-default-route": {
+        "rule",
+        "prepared",
+        "roles",
+        "one-default",
+        "default-on-primary",
+        "no-other-default",
+        "metadata-route",
+        "metadata-answers",
+        "outside-through-first",
+    },
     "text-console": {"serial-getty"},
     "metadata-frugal": {"datasource-used", "requests"},
     "generalize": {"own-identity"},

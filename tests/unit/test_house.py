@@ -23,7 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("host",),
     ("recipe",),
     ("boot", "store"),
-    ("bake", "verify", "publish"),
+    ("bake", "verify", "publish", "render"),
     ("doctor",),
     ("commands",),
     ("cli",),

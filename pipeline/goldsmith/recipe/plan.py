@@ -26,7 +26,7 @@ _CHECK_CODE = ("boot", "verify")
 _NOT_IMAGE = {"recipe/substitute.py", "recipe/schema.py", "recipe/differences.py"}
 _CODE_SUFFIXES = {".py", ".sh", ".yaml", ".json"}
 #: in an element's folder, what never reaches the image
-_NOT_BAKED = {SCHEMA, PROPERTIES, CHECKS, "README.rst", "README.md", "__pycache__"}
+_NOT_BAKED = {SCHEMA, PROPERTIES, CHECKS, "boot.yaml", "boot.d", "README.rst", "README.md", "__pycache__"}
 
 
 @dataclass(frozen=True)
