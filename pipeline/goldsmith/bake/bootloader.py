@@ -13,6 +13,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+from goldsmith.bake.grub_family import GrubFamily, find_family, inside, part
 from goldsmith.bake.layout import Layout
 from goldsmith.errors import InputError
 from goldsmith.host.jail import Jail
@@ -20,24 +21,24 @@ from goldsmith.host.jail import Jail
 #: what core.img must hold to find and read the root file system by itself
 _BIOS_MODULES = ("biosdisk", "part_gpt", "ext2", "search_fs_uuid", "normal", "linux", "gzio")
 
-_SIGNED = {
-    "shim": Path("usr/lib/shim/shimx64.efi.signed"),
-    "mok-manager": Path("usr/lib/shim/mmx64.efi.signed"),
-    "grub": Path("usr/lib/grub/x86_64-efi-signed/grubx64.efi.signed"),
-}
+#: In the tree, after grub2-mkconfig: the kernels' paths as they are without a /boot of its own (kernel-install asked
+#: the build host's mounts for them), and the command line of kernels to come, which would be the build host's.
+_COMPLETE_ENTRIES = """\
+for entry in /boot/loader/entries/*.conf; do
+    [ -f "$entry" ] || exit 0
+    sed -i -E 's,^(linux|initrd)([[:space:]]+)/(vmlinuz|initramfs),\\1\\2/boot/\\3,' "$entry"
+    options=$(sed -n 's/^options[[:space:]]*//p' "$entry")
+done
+case $options in
+    *'$kernelopts'*) ;;
+    *) mkdir -p /etc/kernel && echo "$options" > /etc/kernel/cmdline ;;
+esac
+"""
 
 
 def require_grub(tree: Path) -> None:
     """Raise InputError if the tree lacks the GRUB parts of either firmware, before any work is done on it."""
-    wanted = (
-        "usr/sbin/grub-mkconfig",
-        "usr/bin/grub-mkimage",
-        "usr/sbin/grub-probe",
-        "usr/lib/grub/i386-pc/boot.img",
-        "usr/lib/grub/x86_64-efi",
-        *map(str, _SIGNED.values()),
-    )
-    missing = [name for name in wanted if not (tree / name).exists()]
+    missing = [places[0] for places in find_family(tree).wanted() if part(tree, places) is None]
     if missing:
         raise InputError(
             f"the tree has no boot loader: /{', /'.join(missing)} missing",
@@ -75,8 +76,9 @@ def grub_probe_script(layout: Layout) -> str:
 
 
 @contextlib.contextmanager
-def _chroot_mounts(jail: Jail, tree: Path, scratch: Path, layout: Layout) -> Iterator[None]:
+def _chroot_mounts(jail: Jail, tree: Path, scratch: Path, layout: Layout, family: GrubFamily) -> Iterator[None]:
     """/proc, a /dev that knows the root file system's UUID, and the shadow of grub-probe."""
+    real = family.tool("probe")
     probe = scratch / "grub-probe"
     probe.write_text(grub_probe_script(layout))
     probe.chmod(0o755)
@@ -90,7 +92,7 @@ def _chroot_mounts(jail: Jail, tree: Path, scratch: Path, layout: Layout) -> Ite
         (Path("/dev/null"), dev / "null"),
         (dev, tree / "dev"),
         (Path("/proc"), tree / "proc"),
-        (probe, tree / "usr/sbin/grub-probe"),
+        *((probe, shadowed) for name in ("sbin", "bin") if (shadowed := inside(tree, f"usr/{name}/{real}"))),
     ]
     with contextlib.ExitStack() as stack:
         for source, target in mounts:
@@ -101,32 +103,43 @@ def _chroot_mounts(jail: Jail, tree: Path, scratch: Path, layout: Layout) -> Ite
 
 
 def install_grub(jail: Jail, tree: Path, scratch: Path, layout: Layout) -> None:
-    """Put /boot/grub into the tree: modules of both platforms, grub.cfg, BIOS core.img.
+    """Put GRUB's folder below /boot into the tree: modules, grub.cfg, BIOS core.img.
 
     ``tree`` belongs to root; ``scratch`` is an empty folder.  Raises CommandFailedError with GRUB's own words.
     """
+    family = find_family(tree)
     chroot: list[str | Path] = ["chroot", tree]
-    for platform in ("i386-pc", "x86_64-efi"):
-        folder = tree / "boot/grub" / platform
+    boot = family.boot
+    for platform in family.platforms:
+        folder = f"{tree}{boot}/{platform}"
         jail.run(["mkdir", "-p", folder], deadline=10)
         jail.run(["cp", "-a", f"{tree}/usr/lib/grub/{platform}/.", folder], deadline=60)
-    jail.run(
-        [*chroot, "sh", "-c", "mkdir -p /boot/grub/fonts && cp /usr/share/grub/unicode.pf2 /boot/grub/fonts/"],
-        deadline=10,
-    )
-    with _chroot_mounts(jail, tree, scratch, layout):
-        jail.run([*chroot, "grub-editenv", "/boot/grub/grubenv", "create"], deadline=30)
-        jail.run([*chroot, "grub-mkconfig", "-o", "/boot/grub/grub.cfg"], deadline=120)
+    if not family.entries or inside(tree, "usr/share/grub/unicode.pf2"):
+        jail.run(
+            [*chroot, "sh", "-c", f"mkdir -p {boot}/fonts && cp /usr/share/grub/unicode.pf2 {boot}/fonts/"],
+            deadline=10,
+        )
+    with _chroot_mounts(jail, tree, scratch, layout, family):
+        if family.entries:
+            # EL8 ships a link to the ESP, which is not there.
+            jail.run(["rm", "-f", f"{tree}{boot}/grubenv"], deadline=10)
+        jail.run([*chroot, family.tool("editenv"), f"{boot}/grubenv", "create"], deadline=30)
+        mkconfig: list[str | Path] = [*chroot, family.tool("mkconfig")]
+        if family.entries and "--update-bls-cmdline" in jail.run([*mkconfig, "--help"], deadline=30).stdout:
+            mkconfig.append("--update-bls-cmdline")
+        jail.run([*mkconfig, "-o", f"{boot}/grub.cfg"], deadline=120)
+        if family.entries:
+            jail.run([*chroot, "sh", "-c", _COMPLETE_ENTRIES], deadline=10)
         early = scratch / "early.cfg"
         early.write_text(
-            f"search.fs_uuid {layout.root_uuid} root hd0,gpt{layout.root.number}\nset prefix=($root)/boot/grub\n"
+            f"search.fs_uuid {layout.root_uuid} root hd0,gpt{layout.root.number}\nset prefix=($root){boot}\n"
         )
-        jail.run(["cp", early, tree / "boot/grub/i386-pc/load.cfg"], deadline=10)
+        jail.run(["cp", early, f"{tree}{boot}/i386-pc/load.cfg"], deadline=10)
         jail.run(
             [
-                *chroot, "grub-mkimage", "--directory", "/usr/lib/grub/i386-pc", "--format", "i386-pc",
-                "--prefix", "/boot/grub", "--config", "/boot/grub/i386-pc/load.cfg",
-                "--output", "/boot/grub/i386-pc/core.img", *_BIOS_MODULES,
+                *chroot, family.tool("mkimage"), "--directory", "/usr/lib/grub/i386-pc", "--format", "i386-pc",
+                "--prefix", boot, "--config", f"{boot}/i386-pc/load.cfg",
+                "--output", f"{boot}/i386-pc/core.img", *_BIOS_MODULES,
             ],
             deadline=60,
         )  # fmt: skip
@@ -135,24 +148,23 @@ def install_grub(jail: Jail, tree: Path, scratch: Path, layout: Layout) -> None:
 def esp_files(tree: Path, layout: Layout) -> dict[str, Path | str]:
     """What lies on the ESP: path there -> file of the tree, or text.
 
-    The removable path is what firmware tries without a boot entry; EFI/debian is where Debian's signed GRUB has its
+    The removable path is what firmware tries without a boot entry; the vendor's folder is where the signed GRUB has its
     prefix, and where upgrades in the guest write.
     """
-    config = (
-        f"search.fs_uuid {layout.root_uuid} root hd0,gpt{layout.root.number}\n"
-        "set prefix=($root)'/boot/grub'\n"
-        "configfile $prefix/grub.cfg\n"
-    )
-    shim, mok, grub = (tree / _SIGNED[part] for part in ("shim", "mok-manager", "grub"))
-    return {
-        "EFI/BOOT/BOOTX64.EFI": shim,
-        "EFI/BOOT/grubx64.efi": grub,
-        "EFI/BOOT/mmx64.efi": mok,
-        "EFI/debian/shimx64.efi": shim,
-        "EFI/debian/grubx64.efi": grub,
-        "EFI/debian/mmx64.efi": mok,
-        "EFI/debian/grub.cfg": config,
+    family = find_family(tree)
+    config = family.esp_config(layout)
+    names = {"shim": "shimx64.efi", "grub": "grubx64.efi", "mok-manager": "mmx64.efi"}
+    found = {name: part(tree, family.signed[name]) or tree / family.signed[name][0] for name in names}
+    files: dict[str, Path | str] = {
+        "EFI/BOOT/BOOTX64.EFI": found["shim"],
+        "EFI/BOOT/grubx64.efi": found["grub"],
+        "EFI/BOOT/mmx64.efi": found["mok-manager"],
     }
+    if family.config_beside:
+        files["EFI/BOOT/grub.cfg"] = config
+    files |= {f"EFI/{family.vendor}/{file}": found[name] for name, file in names.items()}
+    files[f"EFI/{family.vendor}/grub.cfg"] = config
+    return files
 
 
 def install_bios_boot_sector(jail: Jail, tree: Path, scratch: Path, disk: Path) -> None:
@@ -165,9 +177,9 @@ def install_bios_boot_sector(jail: Jail, tree: Path, scratch: Path, disk: Path) 
     script = (
         'mount --rbind /proc "$1/proc" && mount --bind "$2" "$1/disk.raw" && '
         'mount --bind "$3" "$1/proc/$$/mountinfo" && '
-        'exec chroot "$1" "$4" --directory /boot/grub/i386-pc --device-map /dev/null /disk.raw'
+        'exec chroot "$1" "$4" --directory "$5/i386-pc" --device-map /dev/null /disk.raw'
     )
-    setup = "/usr/lib/grub/i386-pc/grub-bios-setup"
-    argv: list[str | Path] = ["unshare", "--mount", "sh", "-c", script, "grub-bios-setup", tree, disk, mountinfo, setup]
-    jail.run(argv, deadline=60)
+    family = find_family(tree)
+    shell: list[str | Path] = ["unshare", "--mount", "sh", "-c", script, "grub-bios-setup"]
+    jail.run([*shell, tree, disk, mountinfo, family.bios_setup, family.boot], deadline=60)
     jail.run(["rm", target], deadline=10)

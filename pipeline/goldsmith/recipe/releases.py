@@ -18,6 +18,9 @@ class Distribution:
 
 DISTRIBUTIONS = {
     "debian": Distribution("debian-minimal", {"bullseye": "11", "bookworm": "12", "trixie": "13"}),
+    # From a container image (podman or docker on the build host): DIB has no package-only element for Rocky.
+    "rocky": Distribution("rocky-container", {"9": "9"}),
+    "ubuntu": Distribution("ubuntu-minimal", {"noble": "24.04"}),
 }
 
 

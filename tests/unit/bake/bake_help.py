@@ -60,20 +60,25 @@ _FILES = {
 }
 
 
+def add_program(tree: Path, program: str) -> None:
+    """One of the host's programs, with its libraries."""
+    found = Path(shutil.which(program, path="/usr/bin:/bin") or "")
+    shutil.copy(found, tree / "usr/bin" / program)
+    listed = subprocess.run(["ldd", found], capture_output=True, text=True, check=True).stdout
+    for library in re.findall(r"(/\S+) \(0x", listed):
+        # ldd may say /usr/lib where the program says /lib: the links of make_tree serve both
+        target = tree / library.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(library, target)
+
+
 def make_tree(tree: Path) -> Path:
     """A root file system with a shell, cp, mkdir, and GRUB programs that pretend."""
     for name in ("bin", "sbin", "lib", "lib64"):
         (tree / "usr" / name).mkdir(parents=True)
         (tree / name).symlink_to(f"usr/{name}")
     for program in ("sh", "cp", "mkdir"):
-        found = Path(shutil.which(program, path="/usr/bin:/bin") or "")
-        shutil.copy(found, tree / "usr/bin" / program)
-        listed = subprocess.run(["ldd", found], capture_output=True, text=True, check=True).stdout
-        for library in re.findall(r"(/\S+) \(0x", listed):
-            # ldd may say /usr/lib where the program says /lib: the links above serve both
-            target = tree / library.lstrip("/")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(library, target)
+        add_program(tree, program)
     for name, text in _FILES.items():
         path = tree / name
         path.parent.mkdir(parents=True, exist_ok=True)
