@@ -24,7 +24,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("recipe",),
     ("boot", "store"),
     ("bake", "verify", "publish", "render"),
-    ("doctor",),
+    ("doctor", "inspection"),
     ("commands",),
     ("cli",),
 )

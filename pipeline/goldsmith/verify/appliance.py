@@ -10,6 +10,7 @@ import tarfile
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
@@ -47,9 +48,7 @@ class GuestfsTree(Tree):
         # The binding does not tell ENOENT from other errors; a list of one does, by the inode -1.
         folder, _, name = path.rpartition("/")
         found = _call(lambda: self._handle.lstatnslist(folder or "/", [name or "."]), path)[0]
-        if found["st_ino"] == -1:
-            return None
-        return Entry(found["st_mode"], found["st_uid"], found["st_gid"], found["st_size"])
+        return _entry(found)
 
     def _readlink(self, path: str) -> str:
         return _call(lambda: str(self._handle.readlink(path)), path)
@@ -57,12 +56,22 @@ class GuestfsTree(Tree):
     def _read(self, path: str) -> bytes:
         return _call(lambda: bytes(self._handle.read_file(path)), path)
 
+    def _head(self, path: str, size: int) -> bytes:
+        return _call(lambda: bytes(self._handle.pread(path, size, 0)), path)
+
     def _list(self, path: str) -> list[str]:
         return _call(lambda: list(self._handle.ls(path)), path)
 
     def _find(self, path: str) -> list[str]:
         # Whether each begins with a slash depends on whether the folder ends with one.
         return [name.lstrip("/") for name in _call(partial(self._handle.find, path), path)]
+
+    def _foresee(self, folder: str, names: Sequence[str]) -> None:
+        unknown = [name for name in names if f"{folder.rstrip('/')}/{name}" not in self._entries]
+        if unknown:
+            found = _call(lambda: self._handle.lstatnslist(folder, unknown), folder)
+            for name, each in zip(unknown, found, strict=True):
+                self._entries[f"{folder.rstrip('/')}/{name}"] = _entry(each)
 
     def _contents(self, path: str) -> Iterator[tuple[str, bytes]]:
         # One transfer: asking for each file would cost a round trip each.
@@ -79,8 +88,33 @@ class GuestfsTree(Tree):
                     yield member.name.removeprefix("./"), file.read()
 
 
+def _entry(found: Mapping[str, int]) -> Entry | None:
+    if found["st_ino"] == -1:
+        return None
+    return Entry(found["st_mode"], found["st_uid"], found["st_gid"], found["st_size"])
+
+
+@dataclass(frozen=True)
+class System:
+    """An operating system on the disks, as libguestfs's inspection describes it ("unknown" where it cannot)."""
+
+    #: the device of its root file system
+    root: str
+    #: "linux", "windows", "freebsd", ...
+    type: str
+    #: "debian", "rocky", "windows", ...
+    distribution: str
+    #: such as "Debian GNU/Linux 13 (trixie)"
+    name: str
+    #: major and minor, such as "13.0"
+    version: str
+    architecture: str
+    #: folder to device
+    mounts: Mapping[str, str]
+
+
 class Appliance:
-    """A running appliance; ``tree`` mounts one disk at a time."""
+    """A running appliance; ``tree`` and ``system`` mount one root file system at a time."""
 
     def __init__(self, handle: Any, devices: Mapping[str, str], scale: float) -> None:
         self._handle = handle
@@ -100,6 +134,58 @@ class Appliance:
             finally:
                 with contextlib.suppress(RuntimeError):
                     self._handle.umount_all()
+
+    def systems(self) -> list[System]:
+        """The operating systems on all disks, by their roots; LVM and btrfs are seen through.
+
+        Takes seconds.  Raises HarnessError where the disks cannot be read.
+        """
+        handle = self._handle
+        with _watchdog(DISK_SECONDS * self._scale):
+            roots = sorted(_call(lambda: list(handle.inspect_os()), "libguestfs"))
+            return [_call(partial(_system, handle, root), root) for root in roots]
+
+    @contextlib.contextmanager
+    def system(self, system: System) -> Iterator[tuple[Tree, list[str]]]:
+        """All file systems of an operating system, read-only, and the folders that could not be mounted.
+
+        Raises HarnessError where its root file system cannot be read.
+        """
+        failed = []
+        with _watchdog(DISK_SECONDS * self._scale):
+            # A folder is mounted after the one that it lies in.
+            for folder in sorted(system.mounts, key=len):
+                try:
+                    self._handle.mount_ro(system.mounts[folder], folder)
+                except RuntimeError as error:
+                    if folder == "/":
+                        raise HarnessError(str(error), where=system.root) from error
+                    failed.append(folder)
+            try:
+                yield GuestfsTree(self._handle), failed
+            finally:
+                with contextlib.suppress(RuntimeError):
+                    self._handle.umount_all()
+
+    def answers(self) -> bool:
+        """Whether the appliance still runs: if so, what failed lies in the disk and not in the harness."""
+        try:
+            self._handle.ping_daemon()
+        except RuntimeError:
+            return False
+        return True
+
+
+def _system(handle: Any, root: str) -> System:
+    return System(
+        root=root,
+        type=handle.inspect_get_type(root),
+        distribution=handle.inspect_get_distro(root),
+        name=handle.inspect_get_product_name(root),
+        version=f"{handle.inspect_get_major_version(root)}.{handle.inspect_get_minor_version(root)}",
+        architecture=handle.inspect_get_arch(root),
+        mounts=dict(handle.inspect_get_mountpoints(root)) or {"/": root},
+    )
 
 
 def _mount_root(handle: Any, device: str, name: str) -> str:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from goldsmith.errors import GoldsmithError, HarnessError
 from goldsmith.store.manifest import Firmware, Layer, Status, Verdict
 from goldsmith.verify.compare import Finding
-from goldsmith.verify.kinds import files, guest, network, screen
+from goldsmith.verify.kinds import files, guest, network, residue, screen
 from goldsmith.verify.model import Assertion, BoundCheck
 from goldsmith.verify.subjects import LiveGuest, MetadataTally, Screen
 from goldsmith.verify.tree import Tree
@@ -84,6 +84,8 @@ def findings(assertion: Assertion, subject: Subject) -> list[Finding]:
             return files.absent(assertion, subject)
         case files.PackageAssertion(), Tree():
             return files.package(assertion, subject)
+        case residue.ResidueAssertion(), Tree():
+            return residue.residue(assertion, subject)
         case guest.CommandAssertion(), LiveGuest():
             return guest.command(assertion, subject)
         case guest.UnitAssertion(), LiveGuest():

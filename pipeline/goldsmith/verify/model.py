@@ -13,6 +13,7 @@ from goldsmith.errors import InputError, Problem
 from goldsmith.store.manifest import Firmware, Layer
 from goldsmith.verify.compare import Strict, several
 from goldsmith.verify.kinds import files, guest, network
+from goldsmith.verify.kinds import residue as residues
 from goldsmith.verify.kinds import screen as screens
 
 #: layers of each kind: those it may stand in, and the default where that is fewer
@@ -21,6 +22,8 @@ LAYERS: dict[str, tuple[Layer, ...]] = {
     "file": _TREE,
     "absent": _TREE,
     "package": _TREE,
+    # After a boot there is an identity, and there are logs.
+    "residue": ("offline",),
     "command": ("live",),
     "unit": ("live",),
     "kernel_argument": ("live",),
@@ -35,6 +38,7 @@ Assertion = (
     files.FileAssertion
     | files.AbsentAssertion
     | files.PackageAssertion
+    | residues.ResidueAssertion
     | guest.CommandAssertion
     | guest.UnitAssertion
     | guest.KernelArgumentAssertion
@@ -64,6 +68,7 @@ class Check(Strict):
     file: files.FileAssertion | None = None
     absent: files.AbsentAssertion | None = None
     package: files.PackageAssertion | None = None
+    residue: residues.ResidueAssertion | None = None
     command: guest.CommandAssertion | None = None
     unit: guest.UnitAssertion | None = None
     kernel_argument: guest.KernelArgumentAssertion | None = None

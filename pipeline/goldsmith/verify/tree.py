@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
@@ -19,6 +19,8 @@ from goldsmith.errors import HarnessError
 
 #: a file larger than this is no file that a check compares
 READ_LIMIT = 64 * 2**20
+#: more than this is not read of a file by its head; a message of libguestfs holds 4 MiB
+HEAD_LIMIT = 2**20
 _WILD = re.compile(r"[*?\[]")
 _MOST_LINKS = 40
 
@@ -52,6 +54,9 @@ class Tree(ABC):
     def _read(self, path: str) -> bytes: ...
 
     @abstractmethod
+    def _head(self, path: str, size: int) -> bytes: ...
+
+    @abstractmethod
     def _list(self, path: str) -> list[str]:
         """Names in a folder, without . and .., in any order."""
 
@@ -62,6 +67,9 @@ class Tree(ABC):
     @abstractmethod
     def _contents(self, path: str) -> Iterator[tuple[str, bytes]]:
         """Every plain file below a folder: its path relative to the folder, and its bytes."""
+
+    def _foresee(self, folder: str, names: Sequence[str]) -> None:  # noqa: B027
+        """Told of names that _lstat may be asked for next; for trees where each question costs."""
 
     def resolve(self, path: str, *, follow: bool = True) -> str | None:
         """The path with the links in it resolved inside the tree; None where it leads nowhere.
@@ -124,13 +132,23 @@ class Tree(ABC):
             raise HarnessError(f"is larger than {READ_LIMIT // 2**20} MiB", where=path)
         return self._read(resolved)
 
+    def head(self, path: str, size: int) -> bytes:
+        """The first ``size`` bytes of a plain file of any length, at most 1 MiB; HarnessError where it is none."""
+        resolved = self.resolve(path)
+        entry = None if resolved is None else self._lstat(resolved)
+        if resolved is None or entry is None or not stat.S_ISREG(entry.mode):
+            raise HarnessError("is not a plain file", where=path)
+        return self._head(resolved, min(size, HEAD_LIMIT))
+
     def names(self, path: str) -> list[str]:
         """Names in a folder, sorted; none where it is no folder."""
         resolved = self.resolve(path)
         entry = None if resolved is None else self._lstat(resolved)
         if resolved is None or entry is None or not stat.S_ISDIR(entry.mode):
             return []
-        return sorted(self._list(resolved))
+        found = sorted(self._list(resolved))
+        self._foresee(resolved, found)
+        return found
 
     def glob(self, pattern: str) -> list[str]:
         """Paths that match, sorted; a pattern without wildcards gives itself where it exists."""
@@ -142,7 +160,14 @@ class Tree(ABC):
         folder = self.resolve(literal)
         if folder is None or not self._is_folder(folder):
             return []
-        return sorted(_join(literal, path) for path in self._find(folder) if _matches(wild, path))
+        found = [path for path in self._find(folder) if _matches(wild, path)]
+        by_folder: dict[str, list[str]] = {}
+        for path in found:
+            parent, _, name = _join(folder, path).rpartition("/")
+            by_folder.setdefault(parent or "/", []).append(name)
+        for parent, names in by_folder.items():
+            self._foresee(parent, names)
+        return sorted(_join(literal, path) for path in found)
 
     def _expand(self, folder: str, parts: tuple[str, ...]) -> Iterator[str]:
         first, *rest = parts
@@ -190,6 +215,11 @@ class Tree(ABC):
                 if len(fields) > 2 and fields[2] == str(number):
                     return fields[0]
         return str(number)
+
+
+def matches(pattern: str, path: str) -> bool:
+    """Whether an absolute path matches a glob."""
+    return _matches(tuple(part for part in PurePosixPath(pattern).parts if part != "/"), path.lstrip("/"))
 
 
 def _split(pattern: str) -> tuple[str, tuple[str, ...]]:
@@ -256,6 +286,10 @@ class FolderTree(Tree):
 
     def _read(self, path: str) -> bytes:
         return self._host(path).read_bytes()
+
+    def _head(self, path: str, size: int) -> bytes:
+        with self._host(path).open("rb") as stream:
+            return stream.read(size)
 
     def _list(self, path: str) -> list[str]:
         return [child.name for child in self._host(path).iterdir()]

@@ -10,11 +10,13 @@ from typing import cast
 import pytest
 
 from goldsmith import settings as settings_module
-from goldsmith.boot import lab
+from goldsmith.boot import guest, lab
 from goldsmith.boot.accelerator import Accelerator
 from goldsmith.boot.channel import Channel
+from goldsmith.boot.instance import Instance, make_nics
 from goldsmith.boot.lab import MetadataCount
 from goldsmith.boot.machine import Machine
+from goldsmith.boot.seed import Datasource
 from goldsmith.errors import HarnessError
 from goldsmith.verify import boots, session
 
@@ -63,6 +65,48 @@ def test_a_metadata_log_that_is_gone_is_the_harnesss_fault_and_not_no_requests(t
         boot.tally()
     (tmp_path / "metadata.jsonl").touch()
     assert boot.tally().requests == 0
+
+
+def _empty(folder: Path) -> Path:
+    image = folder / "image.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "64M"], check=True)
+    return image
+
+
+@pytest.mark.parametrize("datasource", ["config-drive", "nocloud", "metadata"])
+def test_a_disk_tells_what_the_service_beside_it_tells(tmp_path: Path, datasource: Datasource) -> None:
+    instance = Instance(
+        "6a1d0bb2-95f8-4b6c-8c1e-7d1f37f1b7c0", "guest", make_nics(boots.NETWORKS), user_data="#!/bin/sh\n"
+    )
+    folder = tmp_path / "bios"
+    with boots.lab_machine(
+        _empty(tmp_path),
+        "qcow2",
+        "bios",
+        folder,
+        settings_module.from_environment(),
+        Accelerator("tcg", "a test", {"tcg": 0.1}, 1.0),
+        Channel("cloud-init", "a test"),
+        boots.NETWORKS,
+        instance,
+        datasource=datasource,
+    ) as (machine, lab):
+        seed = folder / "seed.iso"
+        assert seed.exists() is (datasource != "metadata")
+        assert machine.hardware.seed == (seed if seed.exists() else None)
+        told = json.loads((lab.folder / "documents.json").read_text())["/openstack/latest/user_data"]
+        # The user-data that starts the channel is on the disk, too.
+        assert guest.UNIT in told
+        if seed.exists():
+            assert told.encode() in seed.read_bytes()
+    boots.discard(folder)
+    assert not seed.exists()
+
+
+def test_both_networks_offer_an_ipv6_default_route() -> None:
+    prefixes = {network.prefix6 for network in boots.NETWORKS}
+    assert None not in prefixes
+    assert len(prefixes) == len(boots.NETWORKS)
 
 
 def test_the_first_network_answers_last() -> None:

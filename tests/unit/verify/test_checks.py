@@ -14,6 +14,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "file": {"path": "/etc/hostname", "exists": False},
     "absent": {"paths": ["/etc/ssh/ssh_host_*"]},
     "package": {"name": "libstdc++6"},
+    "residue": {"severity": "secret", "ignore": ["passwords"]},
     "command": {"run": "true"},
     "unit": {"name": "serial-getty@ttyS0.service", "active": True},
     "kernel_argument": {"present": ["console=ttyS0,115200"]},

@@ -15,7 +15,7 @@ from goldsmith.verify.tree import FolderTree
 
 SETTINGS = from_environment({"HOME": "/nonexistent", "PATH": "/usr/bin"})
 PLAN = make_plan(load(PROJECT_ROOT / "recipes" / "debian-13.yaml", SETTINGS), SETTINGS)
-CHECKS = [bound for bound in parse_all(PLAN.checks) if bound.check.file or bound.check.absent]
+CHECKS = [bound for bound in parse_all(PLAN.checks) if bound.check.file or bound.check.absent or bound.check.residue]
 
 
 def _spoil(root: Path, check: BoundCheck) -> None:
@@ -24,6 +24,9 @@ def _spoil(root: Path, check: BoundCheck) -> None:
     wanted = [*(absent.paths if absent else ()), *(content.glob for content in (absent.content if absent else ()))]
     if check.check.file and check.check.file.content:
         wanted.append(check.check.file.path)
+    if check.check.residue:
+        # tests/unit/verify/test_residue.py has all rules.
+        wanted += ["/root/.netrc", "/var/lib/systemd/random-seed", "/root/.bash_history"]
     for pattern in wanted:
         path = root / pattern.lstrip("/").replace("*", "x")
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -101,7 +101,7 @@ def absent(assertion: AbsentAssertion, tree: Tree) -> list[Finding]:
     findings = []
     for pattern in assertion.paths:
         if found := tree.glob(pattern):
-            findings.append(Finding(f"nothing matches {pattern}", _listed(found)))
+            findings.append(Finding(f"nothing matches {pattern}", listed(found)))
     for content in assertion.content:
         regex = re.compile(content.pattern, re.MULTILINE)
         hits = []
@@ -109,11 +109,12 @@ def absent(assertion: AbsentAssertion, tree: Tree) -> list[Finding]:
             if match := regex.search(text.decode(errors="replace")):
                 hits.append(f"{path}: {_line_around(match)}")
         if hits:
-            findings.append(Finding(f"no file of {content.glob} holds {content.pattern!r}", _listed(sorted(hits))))
+            findings.append(Finding(f"no file of {content.glob} holds {content.pattern!r}", listed(sorted(hits))))
     return findings
 
 
-def _listed(items: list[str]) -> str:
+def listed(items: list[str]) -> str:
+    """What was found, one a line, bounded."""
     more = len(items) - _SHOWN_ITEMS
     return "\n".join([*items[:_SHOWN_ITEMS], *([f"... and {more} more"] if more > 0 else [])])
 

@@ -1,0 +1,1 @@
+"""What is inside an image: looked at from outside, in the appliance, without a boot."""
