@@ -90,6 +90,8 @@ TOOLS = (
     Tool("mcopy", "mtools", (BUILD,), shapes_image=True),
     Tool("dnsmasq", "dnsmasq-base", (VERIFY,)),
     Tool("ip", "iproute2", (VERIFY,), ("-V",)),
+    # For a boot with a config drive.
+    Tool("xorrisofs", "xorriso", ()),
 )
 
 _VERSION = re.compile(r"\d+(?:\.\d+)+[\w.+~-]*")

@@ -1,6 +1,7 @@
 """One description of a guest, and the documents the metadata service tells it about itself.
 
 Shapes and names follow nova: nova/api/metadata/base.py for both trees, nova/virt/netutils.py for network_data.json.
+goldsmith.boot.seed tells the same on a disk.
 """
 
 from __future__ import annotations
@@ -39,6 +40,13 @@ OPENSTACK_VERSIONS = (
     "2018-08-27",
     "2020-10-14",
 )
+#: the first version that offers a file; the others are as old as the service
+_SINCE = {
+    "password": "2013-04-04",
+    "vendor_data.json": "2013-10-17",
+    "network_data.json": "2015-10-15",
+    "vendor_data2.json": "2016-10-06",
+}
 #: seconds; dnsmasq takes none shorter (dnsmasq(8), --dhcp-range)
 LEAST_LEASE = 120
 _MAC = re.compile(r"^([0-9a-f]{2}:){5}[0-9a-f]{2}$")
@@ -118,6 +126,15 @@ class Nic:
         """The port's device name on the hypervisor, as Neutron names it."""
         return f"tap{hashlib.sha256(self.mac.encode()).hexdigest()[:8]}-{self.mac[-2:]}"
 
+    @property
+    def address6(self) -> str | None:
+        """The address that SLAAC makes of the prefix and the MAC (EUI-64), which is the one Neutron expects."""
+        if self.network.prefix6 is None:
+            return None
+        octets = bytes.fromhex(self.mac.replace(":", ""))
+        identifier = bytes([octets[0] ^ 2, *octets[1:3], 0xFF, 0xFE, *octets[3:]])
+        return str(self.network.prefix6[int.from_bytes(identifier, "big")])
+
 
 def make_nics(networks: Sequence[Network]) -> tuple[Nic, ...]:
     """One NIC per network, in order, with Neutron's MAC prefix and a free address from the tenth of its subnet on."""
@@ -150,7 +167,7 @@ class Instance:
         return f"{self.name}.{self.domain}" if self.domain else self.name
 
     def network_data(self) -> dict[str, Any]:
-        """network_data.json: every network by DHCP, as for a subnet with enable_dhcp."""
+        """network_data.json: every IPv4 subnet by DHCP, as with enable_dhcp, every IPv6 subnet by SLAAC."""
         links = [
             {
                 "id": nic.device,
@@ -161,15 +178,18 @@ class Instance:
             }
             for nic in self.nics
         ]
-        networks = [
-            {
-                "id": f"network{index}",
-                "type": "ipv4_dhcp",
-                "link": nic.device,
-                "network_id": _uuid_of(f"network {nic.network.name}"),
-            }
-            for index, nic in enumerate(self.nics)
-        ]
+        networks: list[dict[str, Any]] = []
+        for nic in self.nics:
+            of = {"link": nic.device, "network_id": _uuid_of(f"network {nic.network.name}")}
+            networks.append({"id": f"network{len(networks)}", "type": "ipv4_dhcp", **of})
+            if prefix := nic.network.prefix6:
+                subnet = {
+                    "ip_address": nic.address6,
+                    "netmask": str(prefix.netmask),
+                    "routes": [{"network": "::", "netmask": "::", "gateway": str(prefix[1])}],
+                    "services": [],
+                }
+                networks.append({"id": f"network{len(networks)}", "type": "ipv6_slaac", **of, **subnet})
         services = [{"type": "dns", "address": nic.network.dhcp_address} for nic in self.nics]
         return {"links": links, "networks": networks, "services": services}
 
@@ -216,9 +236,8 @@ class Instance:
             "security-groups": "default",
         }
 
-    def documents(self) -> dict[str, str]:
-        """Everything the metadata service answers: path (no trailing slash, "" is the root) to text."""
-        found = {"": "\n".join([*EC2_VERSIONS, "latest"]), "/openstack": "\n".join([*OPENSTACK_VERSIONS, "latest"])}
+    def openstack_files(self, version: str) -> dict[str, str]:
+        """What a version of OpenStack's tree holds, by name; ``version`` is one of OPENSTACK_VERSIONS, or latest."""
         files = {
             "meta_data.json": json.dumps(self.meta_data()),
             "network_data.json": json.dumps(self.network_data()),
@@ -228,7 +247,14 @@ class Instance:
         }
         if self.user_data is not None:
             files["user_data"] = self.user_data
+        # "latest" sorts behind all dates.
+        return {name: text for name, text in files.items() if _SINCE.get(name, "") <= version}
+
+    def documents(self) -> dict[str, str]:
+        """Everything the metadata service answers: path (no trailing slash, "" is the root) to text."""
+        found = {"": "\n".join([*EC2_VERSIONS, "latest"]), "/openstack": "\n".join([*OPENSTACK_VERSIONS, "latest"])}
         for version in (*OPENSTACK_VERSIONS, "latest"):
+            files = self.openstack_files(version)
             found[f"/openstack/{version}"] = "\n".join(sorted(files))
             found.update({f"/openstack/{version}/{name}": text for name, text in files.items()})
         for version in (*EC2_VERSIONS, "latest"):

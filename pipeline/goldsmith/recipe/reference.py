@@ -46,7 +46,7 @@ def _section(element: Element) -> str:
 def _row(name: str, schema: dict[str, Any]) -> str:
     default = f"`{json.dumps(schema['default'])}`" if "default" in schema else "required"
     variable = schema.get("x-dib", {}).get("variable", "")
-    cells = [f"`{name}`", _values(schema), default, f"`{variable}`", schema.get("description", "")]
+    cells = [f"`{name}`", _values(schema), default, f"`{variable}`" if variable else "", schema.get("description", "")]
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 

@@ -18,6 +18,7 @@ from goldsmith.boot.guest import credentials
 from goldsmith.boot.instance import Instance, Network, make_nics
 from goldsmith.boot.lab import Lab
 from goldsmith.boot.machine import Hardware, Machine
+from goldsmith.boot.seed import Datasource, make_seed
 from goldsmith.errors import DeadlineError, HarnessError
 from goldsmith.host.deadline import Deadline
 from goldsmith.host.files import write_json
@@ -41,9 +42,10 @@ GROWTH = 2**30
 CONSOLE_LINES = 15
 
 # The first NIC's server answers last: a guest that just takes the first default route it is offered is found out.
+# Each advertises itself as an IPv6 router, too.
 NETWORKS = (
-    Network("primary", "10.20.0.0/24", "10.20.0.1", reply_delay=3),
-    Network("secondary", "10.30.0.0/24", "10.30.0.1"),
+    Network("primary", "10.20.0.0/24", "10.20.0.1", reply_delay=3, subnet6="fd20:20::/64"),
+    Network("secondary", "10.30.0.0/24", "10.30.0.1", subnet6="fd20:30::/64"),
 )
 
 
@@ -170,10 +172,12 @@ def lab_machine(
     networks: Sequence[Network],
     instance: Instance,
     guest_files: Sequence[GuestFile] = (),
+    datasource: Datasource = "metadata",
 ) -> Iterator[tuple[Machine, Lab]]:
     """A running machine on ``networks`` whose guest's end of the channel is started as ``channel`` says.
 
-    ``guest_files`` are written to its disk before; the image stays as it is.
+    ``guest_files`` are written to its disk before; the image stays as it is.  ``datasource`` is what tells the guest
+    about itself; the metadata service answers, and counts, beside a disk too.
     """
     folder.mkdir(parents=True, exist_ok=True)
     larger = folder / "larger.qcow2"
@@ -187,6 +191,7 @@ def lab_machine(
         hardware = Hardware(
             disk=larger,
             disk_format="qcow2",
+            seed=make_seed(instance, datasource, folder / "seed.iso"),
             firmware=firmware,
             ports=lab.ports(),
             uuid=instance.uuid,
@@ -209,6 +214,6 @@ def _grow(image: Path, image_format: str, larger: Path) -> None:
 
 def discard(folder: Path) -> None:
     """Remove what a boot leaves that nobody wants to read."""
-    for pattern in ("*.qcow2", "*.sock", "vars.fd", "screen.vga"):
+    for pattern in ("*.qcow2", "*.sock", "seed.iso", "vars.fd", "screen.vga"):
         for path in folder.glob(pattern):
             path.unlink()

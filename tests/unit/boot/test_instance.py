@@ -82,6 +82,31 @@ def test_network_data_has_novas_shape() -> None:
     ]
 
 
+def test_an_ipv6_subnet_is_slaac_to_nova_and_the_address_is_the_one_of_the_mac() -> None:
+    dual = Network("front", "10.20.0.0/24", "10.20.0.1", subnet6="fd20:20::/64")
+    document = Instance(UUID, "guest", make_nics([dual, BACK])).network_data()
+    assert [(network["id"], network["type"]) for network in document["networks"]] == [
+        ("network0", "ipv4_dhcp"),
+        ("network1", "ipv6_slaac"),
+        ("network2", "ipv4_dhcp"),
+    ]
+    four, six, _ = document["networks"]
+    assert (six["link"], six["network_id"]) == (four["link"], four["network_id"])
+    assert six["ip_address"] == "fd20:20::f816:3eff:fe00:1"
+    assert six["netmask"] == "ffff:ffff:ffff:ffff::"
+    assert six["routes"] == [{"network": "::", "netmask": "::", "gateway": "fd20:20::1"}]
+    assert make_nics([BACK])[0].address6 is None
+
+
+def test_a_version_offers_what_it_knew() -> None:
+    documents = guest(user_data="#!/bin/sh\n").documents()
+    assert documents["/openstack/2012-08-10"].split() == ["meta_data.json", "user_data"]
+    assert "network_data.json" not in documents["/openstack/2013-10-17"].split()
+    assert "/openstack/2013-10-17/network_data.json" not in documents
+    assert "vendor_data2.json" in documents["/openstack/2016-10-06"].split()
+    assert documents["/openstack/latest"] == documents["/openstack/2020-10-14"]
+
+
 def test_every_listing_leads_to_documents() -> None:
     """Walk both trees as a client does, by what the listings say."""
     documents = guest(user_data="#cloud-config\n", key=("mine", "ssh-ed25519 AAAA")).documents()

@@ -176,6 +176,35 @@ def test_a_missing_image_is_the_callers_fault(settings: Settings, emulation: Acc
         machine.start()
 
 
+def test_a_seed_is_a_cd_at_the_end_of_the_ide_bus(
+    settings: Settings, emulation: Accelerator, boot_disk: Path, tmp_path: Path
+) -> None:
+    # A comma separates QEMU's options.
+    seed = tmp_path / "seed,1.iso"
+    seed.write_bytes(bytes(2048))
+    hardware = Hardware(boot_disk, disk_format="raw", seed=seed, memory=64, cpus=1)
+    with Machine(settings, hardware, tmp_path / "run", emulation, LocalLauncher()) as machine:
+        (drive,) = [block for block in machine.monitor.execute("query-block") if block.get("device") == "seed"]
+        assert drive["removable"]
+        assert drive["inserted"]["ro"]
+        assert drive["inserted"]["file"] == str(seed)
+
+        def of_device(name: str) -> object:
+            return machine.monitor.execute("qom-get", {"path": drive["qdev"], "property": name})
+
+        assert (of_device("type"), of_device("unit")) == ("ide-cd", 1)
+        assert str(of_device("parent_bus")).endswith("/ide.1")
+        machine.console.wait_for("hello", Deadline.after(60))
+
+
+def test_a_missing_seed_is_the_callers_fault(
+    settings: Settings, emulation: Accelerator, boot_disk: Path, tmp_path: Path
+) -> None:
+    hardware = Hardware(boot_disk, disk_format="raw", seed=tmp_path / "none.iso")
+    with pytest.raises(InputError, match="no such seed"):
+        Machine(settings, hardware, tmp_path / "run", emulation, LocalLauncher()).start()
+
+
 def test_without_ovmf_the_remedy_is_named(
     settings: Settings, emulation: Accelerator, boot_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,0 +1,123 @@
+"""What one boot costs the metadata service: nothing where the instance has a config drive.
+
+The service runs and counts in both boots, and both instances are described by the same words.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+from goldsmith.boot.accelerator import Accelerator
+from goldsmith.boot.instance import Instance, make_nics
+from goldsmith.boot.lab import MetadataCount
+from goldsmith.boot.seed import Datasource
+from goldsmith.host.deadline import Deadline
+from goldsmith.host.files import file_digest
+from goldsmith.settings import Settings
+from goldsmith.verify import appliance, channels, settle
+from goldsmith.verify.boots import BOOT_SECONDS, NETWORKS, discard, lab_machine
+from goldsmith.verify.compare import Finding
+from goldsmith.verify.subjects import LiveGuest
+
+pytestmark = [pytest.mark.system, pytest.mark.matrix]
+
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGdvbGRzbWl0aC1nb2xkc21pdGgtZ29sZHNtaXRoLWdv somebody"
+NAME = "told-its-name"
+#: of the EC2 tree, for an instance with a key: 3 listings and 16 values, and 2 for the key
+EC2_TREE = 21
+#: /openstack twice, and five files
+OPENSTACK_TREE = 7
+#: what to ask the guest, and how
+QUESTIONS = {
+    "datasource": "cloud-id",
+    "source": "cloud-init query --format '{{ v1.subplatform }}'",
+    "uuid": "cloud-init query --format '{{ v1.instance_id }}'",
+    "name": "hostname",
+    "keys": "cat /home/*/.ssh/authorized_keys",
+}
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a boot asked of the service, and what the guest learned; ``again`` is the count after a reboot, too."""
+
+    instance: Instance
+    unsettled: list[Finding]
+    count: MetadataCount
+    again: MetadataCount
+    answers: dict[str, str] = field(default_factory=dict)
+
+
+def boot_and_ask(
+    image: Path, datasource: Datasource, settings: Settings, accelerator: Accelerator, folder: Path
+) -> Told:
+    channel = channels.chosen(image, "qcow2", file_digest(image), settings, accelerator, appliance.launched)
+    instance = Instance(str(uuid.uuid4()), NAME, make_nics(NETWORKS), key=("mine", KEY))
+    try:
+        with lab_machine(
+            image, "qcow2", "bios", folder, settings, accelerator, channel, NETWORKS, instance, datasource=datasource
+        ) as (machine, lab):
+            machine.guest.wait_ready(Deadline.after(BOOT_SECONDS * machine.scale))
+            guest = LiveGuest(machine.guest, machine.scale)
+            unsettled = settle.settled(guest)
+            count = lab.metadata_log()
+            answers = {name: guest.output(command).strip() for name, command in QUESTIONS.items()}
+            machine.reboot(Deadline.after(BOOT_SECONDS * machine.scale))
+            settle.settled(guest)
+            return Told(instance, unsettled, count, lab.metadata_log(), answers)
+    finally:
+        discard(folder)
+
+
+@pytest.fixture(scope="module")
+def told(golden_image: Path, workshop, accelerator: Accelerator) -> Callable[[Datasource], Told]:
+    """Boots the golden image once for each datasource, however many tests look at it."""
+
+    @lru_cache
+    def boot(datasource: Datasource) -> Told:
+        folder = workshop.settings.cache_dir / "reports" / f"told-by-{datasource}"
+        return boot_and_ask(golden_image, datasource, workshop.settings, accelerator, folder)
+
+    return boot
+
+
+def test_a_config_drive_costs_the_service_nothing(told) -> None:
+    it = told("config-drive")
+    assert not it.unsettled
+    assert (it.count.requests, it.count.connections) == (0, 0), it.count
+    assert (it.again.requests, it.again.connections) == (0, 0), it.again
+
+
+def test_the_config_drive_was_believed(told) -> None:
+    it = told("config-drive")
+    assert it.answers["datasource"] == "configdrive"
+    assert it.answers["source"].startswith("config-disk (/dev/sr")
+
+
+def test_the_same_count_without_a_config_drive(told) -> None:
+    """The control: without it zero could be a service that nobody can reach, or that does not count."""
+    it = told("metadata")
+    assert it.answers["datasource"] == "openstack"
+    assert it.answers["source"] == "metadata (http://169.254.169.254)"
+    assert it.count.requests == it.count.connections == EC2_TREE + OPENSTACK_TREE, it.count
+    of_ec2 = sum(number for path, number in it.count.by_path.items() if path.startswith("/latest/"))
+    assert of_ec2 == EC2_TREE
+
+
+def test_a_reboot_asks_nothing_again(told) -> None:
+    it = told("metadata")
+    assert it.again.requests == it.count.requests
+
+
+@pytest.mark.parametrize("datasource", ["config-drive", "metadata"])
+def test_both_tell_the_guest_the_same(told, datasource: Datasource) -> None:
+    it = told(datasource)
+    assert it.answers["uuid"] == it.instance.uuid
+    assert it.answers["name"] == NAME
+    assert KEY in it.answers["keys"].splitlines()
