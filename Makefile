@@ -4,7 +4,7 @@ RECIPE ?= recipes/debian-13.yaml
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help image test matrix lint docs doctor clean
+.PHONY: help image test matrix support lint docs doctor clean
 
 help: ## show this
 	@echo "goldsmith: golden images of OpenStack guests"
@@ -18,9 +18,13 @@ test: ## set up what is missing, then run the whole test suite
 	@setup/prepare test root
 	@$(BIN)/python -m pytest
 
-matrix: ## set up what is missing, then boot every network stack through its scenario (hours)
+matrix: ## set up what is missing, then take every guest through its scenario, two at a time (hours)
 	@setup/prepare test root
 	@$(BIN)/python -m pytest -m matrix
+
+support: ## write README's table of what is proven from the results of the last test and matrix
+	@setup/prepare test
+	@$(BIN)/python tests/support.py
 
 lint: ## the quick part of the tests: style, types, shell scripts, arrows between packages
 	@setup/prepare test

@@ -11,7 +11,7 @@ import dataclasses
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -49,25 +49,25 @@ ANEW = 2 * LEAST_LEASE
 PLUGGED = 60.0
 
 IPV4_DEFAULT = RouteAssertion(family="ipv4", destination="default", count=1, device="first")
+IPV4_NO_DEFAULT = RouteAssertion(family="ipv4", destination="default", count=0)
+#: addresses of documentation, IPv4 and IPv6, which are on no network of the lab
+OUTSIDE = ("192.0.2.1", "2001:db8::1")
 IPV6_DEFAULT = RouteAssertion(family="ipv6", destination="default", count=1, device="first")
 _METADATA = (
     "python3 -c 'import urllib.request as u; "
     'print(u.urlopen("http://169.254.169.254/openstack", timeout=20).status)\' || curl -sSf -m 20 '
     "-o /dev/null -w '%{http_code}\\n' http://169.254.169.254/openstack"
 )
-#: dhclient started anew on a NIC, with its reasons written down and little patience
+#: dhclient started anew on a NIC, with its reasons written down and little patience.  A hook writes them: AppArmor's
+#: profile of dhclient lets it start no script but its own.
 _TIMEOUT = """
 kill -9 {pid}
 ip address flush dev {name}
 rm -f /run/timeout.reasons
 {{ cat /etc/dhcp/dhclient.conf; echo 'timeout 15;'; }} >/run/timeout.conf
-cat >/run/timeout.sh <<'end'
-#!/bin/sh
-echo "$reason" >>/run/timeout.reasons
-exec /sbin/dhclient-script
-end
-chmod 0755 /run/timeout.sh
-dhclient -v -cf /run/timeout.conf -sf /run/timeout.sh -lf {leases} -pf /run/dhclient.{name}.pid {name}
+echo 'echo "$reason" >>/run/timeout.reasons' >/etc/dhcp/dhclient-enter-hooks.d/zz-reasons
+dhclient -v -cf /run/timeout.conf -lf {leases} -pf /run/dhclient.{name}.pid {name}
+rm /etc/dhcp/dhclient-enter-hooks.d/zz-reasons
 """
 #: the guest's view, for whoever reads the results
 _VIEW = "ip -br address; ip -4 route; ip -6 route show default"
@@ -128,20 +128,27 @@ class Scenario:
                 yield step
 
     def _look(self, step: Step) -> None:
-        def texts(findings: list[Finding]) -> list[str]:
-            return [f"expected: {finding.expected}\nseen: {finding.seen}" for finding in findings]
-
-        step.findings["IPv4 default route"] = texts(route(IPV4_DEFAULT, self._guest))
-        step.findings["IPv6 default route"] = texts(route(IPV6_DEFAULT, self._guest))
-        answer = self._guest.run(_METADATA)
-        good = answer.stdout.strip().endswith("200")
-        step.findings["metadata"] = [] if good else [f"{answer.stdout}{answer.stderr}"]
-        step.findings["units"] = texts(settle.no_failed_units(self._guest))
+        step.findings["IPv4 default route"] = _texts(route(IPV4_DEFAULT, self._guest))
+        step.findings["IPv6 default route"] = _texts(route(IPV6_DEFAULT, self._guest))
+        step.findings["the way out"] = self._ways_out({nics(self._guest)[0]})
+        step.findings["metadata"] = self._metadata()
+        step.findings["units"] = _texts(settle.no_failed_units(self._guest))
         # One default route is no proof where the other NIC is just not there.
         present = self._present()
         wanted = self._addresses.values()
         step.findings["addresses"] = [f"{address} is on no NIC" for address in wanted if address not in present]
         step.view = self._guest.run(_VIEW).stdout
+
+    def _metadata(self) -> list[str]:
+        answer = self._guest.run(_METADATA)
+        return [] if answer.stdout.strip().endswith("200") else [f"{answer.stdout}{answer.stderr}"]
+
+    def _ways_out(self, wanted: set[str], addresses: Sequence[str] = OUTSIDE) -> list[str]:
+        """Where the kernel sends what goes outside, all tables and rules counted, if not through ``wanted``."""
+        said = self._guest.run("; ".join(f"ip route get {address}" for address in addresses)).stdout
+        return (
+            [] if set(re.findall(r" dev (\S+)", said)) == wanted else [f"expected: {wanted or 'no way'}\nseen: {said}"]
+        )
 
     def _present(self) -> list[str]:
         text = self._guest.output("ip -o -4 address show")
@@ -195,8 +202,17 @@ class Scenario:
         step.figures["seconds until both leases ended"] = self._wait(
             lambda: not set(self._addresses.values()) & set(self._present()), ANEW, "both leases end"
         )
-        for network in NETWORKS:
-            self._lab.start_dhcp(network)
+        # The chosen behaviour while the primary has no lease: nothing leaves through a network that was not chosen, and
+        # the metadata service is reached through the other one.
+        self._lab.start_dhcp(NETWORKS[1])
+        second = list(self._addresses.values())[1]
+        step.figures["seconds until the second was back"] = self._wait(
+            lambda: second in self._present(), ANEW, "the second NIC has a lease again"
+        )
+        step.findings["no lease on the primary: IPv4 default route"] = _texts(route(IPV4_NO_DEFAULT, self._guest))
+        step.findings["no lease on the primary: the way out"] = self._ways_out(set(), OUTSIDE[:1])
+        step.findings["no lease on the primary: metadata"] = self._metadata()
+        self._lab.start_dhcp(NETWORKS[0])
         step.figures["seconds until both were back"] = self._wait(self._addressed, ANEW, "both NICs have a lease again")
 
     def _timeout(self, step: Step) -> None:
@@ -253,6 +269,10 @@ class Scenario:
         step.findings["at rest"] = [finding.seen for finding in settle.settled(self._guest)]
 
 
+def _texts(findings: list[Finding]) -> list[str]:
+    return [f"expected: {finding.expected}\nseen: {finding.seen}" for finding in findings]
+
+
 def run_scenario(
     image: Path,
     settings: Settings,
@@ -261,8 +281,8 @@ def run_scenario(
     *,
     steps: Sequence[str] = STEPS,
     guest_files: Sequence[GuestFile] = (),
-) -> tuple[str, list[Step]]:
-    """Boot ``image`` once and take it through ``steps``: how commands got in, and what came of each step."""
+) -> Iterator[Step]:
+    """Boot ``image`` once and take it through ``steps``: what came of each.  Servers' logs are left in ``folder``."""
     channel = channels.chosen(image, "qcow2", file_digest(image), settings, accelerator, appliance.launched)
     instance = Instance(str(uuid.uuid4()), "goldsmith-stack", make_nics(NETWORKS))
     networks = (*NETWORKS, LATER)
@@ -270,11 +290,11 @@ def run_scenario(
         image, "qcow2", "bios", folder, settings, accelerator, channel, networks, instance, guest_files
     ) as (machine, lab):
         try:
-            return str(channel), list(Scenario(machine, lab).run(steps))
+            yield from Scenario(machine, lab).run(steps)
         finally:
             for network in networks:
                 (folder / f"dhcp-{network.name}.log").write_text(lab.dhcp_log(network))
 
 
-def as_documents(steps: Sequence[Step]) -> list[dict[str, Any]]:
+def as_documents(steps: Iterable[Step]) -> list[dict[str, Any]]:
     return [dataclasses.asdict(step) for step in steps]

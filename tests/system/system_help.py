@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,15 @@ class Workshop:
         )
         document = json.loads(done.stdout) if done.stdout else {}
         return Result(done.returncode, document, done.stderr, time.monotonic() - started)
+
+
+def claim_all(result: Result, proves: Callable[[str, str, str], None]) -> None:
+    """Claim for each element what `goldsmith run` of one recipe asserted, with each firmware."""
+    (recipe,) = result.document["recipes"]
+    verdicts = recipe["report"]["verdicts"]
+    for element in sorted({verdict["element"] for verdict in verdicts}):
+        for firmware in recipe["report"]["firmware"]:
+            proves(element, recipe["name"], firmware)
 
 
 OVMF_CODE = Path("/usr/share/OVMF/OVMF_CODE_4M.fd")

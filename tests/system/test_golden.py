@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from system_help import boot_plainly
+from system_help import boot_plainly, claim_all
 
 from goldsmith.boot.accelerator import Accelerator
 from goldsmith.host.files import file_digest
@@ -29,7 +29,8 @@ def test_the_next_run_succeeds_and_sweeps(golden, workshop):
     assert not list(workshop.settings.work_dir.glob("build-*"))
 
 
-def test_every_check_passes_with_both_firmwares(golden, golden_plan):
+def test_every_check_passes_with_both_firmwares(golden, golden_plan, proves):
+    claim_all(golden, proves)
     verdicts = golden.document["recipes"][0]["report"]["verdicts"]
     assert {v["status"] for v in verdicts} == {"pass"}
     proven = {

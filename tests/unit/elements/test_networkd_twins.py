@@ -66,6 +66,7 @@ def test_at_boot_files_written_since_get_theirs_in_run(root: Path) -> None:
     assert set(links(root, ETC)) == {"80-dhcp-secondary.network"}
 
 
+@pytest.mark.fixture_tested("single-default-route", "ubuntu-24.04")
 def test_netplan_does_not_remove_the_twins_of_its_files(root: Path) -> None:
     network(root, RUN, "10-netplan-ens3.network")
     twins(root)

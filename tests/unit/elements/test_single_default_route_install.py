@@ -104,6 +104,7 @@ def test_hooks_of_debian_are_those_that_run_parts_lists(image: Image) -> None:
         )
 
 
+@pytest.mark.fixture_tested("single-default-route", "rocky-9")
 def test_red_hat_has_one_file_of_hooks(image: Image, tmp_path: Path) -> None:
     image.program("dhclient")
     image.write("etc/sysconfig/network", "NETWORKING=yes\nGATEWAYDEV=old\n")
@@ -127,6 +128,7 @@ def test_red_hat_has_one_file_of_hooks(image: Image, tmp_path: Path) -> None:
     assert run(["bash", "-c", script], **variables).stdout == "UNSET\n"
 
 
+@pytest.mark.fixture_tested("single-default-route", "rocky-9")
 @pytest.mark.parametrize(("interface", "policy", "device"), [("eth1", "strip", "eth1"), ("eth1", "metric", "old")])
 def test_gatewaydev_is_set_for_a_name(image: Image, interface: str, policy: str, device: str) -> None:
     image.write("etc/sysconfig/network", "NETWORKING=yes\nGATEWAYDEV=old\n")
@@ -200,6 +202,7 @@ def network_manager(root: Path, *arguments: str, choice: str = "first", policy: 
     return (root / "run/NetworkManager/conf.d/90-single-default-route.conf").read_text().splitlines()[1:]
 
 
+@pytest.mark.fixture_tested("single-default-route", "rocky-9")
 @pytest.mark.parametrize(
     ("arguments", "choice", "match"),
     [
