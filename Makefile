@@ -18,7 +18,7 @@ test: ## set up what is missing, then run the whole test suite
 	@setup/prepare test root
 	@$(BIN)/python -m pytest
 
-matrix: ## set up what is missing, then take every guest through its scenario, two at a time (hours)
+matrix: ## set up what is missing, then take every guest through its scenario (an hour)
 	@setup/prepare test root
 	@$(BIN)/python -m pytest -m matrix
 

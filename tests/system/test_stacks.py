@@ -54,7 +54,7 @@ def _without_element(recipe: Recipe) -> Recipe:
 
 @pytest.fixture(scope="session")
 def runs(request, workshop, accelerator) -> Callable[[Path], Run]:
-    """Takes all guests of this session through everything, two at a time: most of it is waiting for leases to end."""
+    """Takes all guests of this session through everything, three at a time: most of it is waiting for leases to end."""
     settings = workshop.settings
 
     def walk(path: Path, variant: str, image: Path) -> dict[str, Step]:
@@ -85,7 +85,7 @@ def runs(request, workshop, accelerator) -> Callable[[Path], Run]:
         return Run(published, steps)
 
     asked = {item.callspec.params["recipe"] for item in request.session.items if item.module.__name__ == __name__}
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    with ThreadPoolExecutor(max_workers=3) as pool:
         futures = {path: pool.submit(run, path) for path in sorted(asked)}
     return lambda path: futures[path].result()
 
