@@ -57,6 +57,8 @@ def _own_checks(rendered: Rendered) -> list[PlannedCheck]:
 class _Rebooting(LabBoot):
     """Ready only after the reboot: the first boot ends before a login prompt."""
 
+    restarts = 1
+
     def wait_ready(self) -> None:
         deadline = Deadline.after(BOOT_SECONDS * self._machine.scale)
         deadline.wait_for(self.prompt_seen, "a login prompt after the reboot", interval=1.0)

@@ -1,35 +1,102 @@
-"""The guest's serial console, ttyS0: what it says, and a way to answer."""
+"""The guest's serial console, ttyS0: what it says and when, and a way to answer."""
 
 from __future__ import annotations
 
 import re
 import socket
+import time
+from collections import deque
+from collections.abc import Callable
+from pathlib import Path
 
+from goldsmith.boot.console_log import BoundedLog
+from goldsmith.boot.lines import Cutter, Line
 from goldsmith.boot.sockets import PlainText, Reader
 from goldsmith.errors import DeadlineError, HarnessError
 from goldsmith.host.deadline import Deadline
 
-#: characters kept in memory; QEMU itself writes the whole to a file
+#: characters, and lines, kept in memory; the log keeps more
 KEPT = 256 * 1024
+KEPT_LINES = 4096
 #: console lines that an error shows
 SHOWN_LINES = 15
 
+# What waits for somebody to type: a prompt, which no newline ends.
+_PROMPT = re.compile(r"\A.{1,200}[:>)#$] *\Z")
+
 
 class Console:
-    """Text of the console without escape sequences.  ``wait_for`` goes forward through it, as expect does."""
+    """Text of the console without escape sequences.  ``wait_for`` goes forward through it, as expect does.
 
-    def __init__(self, connection: socket.socket) -> None:
-        self._plain = PlainText()
+    To be made right before power-on: lines are stamped with the seconds since.  ``log`` is a file for the raw bytes,
+    which keeps their beginning and their end.  A guest that floods the console costs no more memory than another.
+    """
+
+    def __init__(
+        self, connection: socket.socket, log: Path | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
+        self._power_on = clock()
+        self._plain = PlainText(returns=True)
         self._text = ""
         self._position = 0
+        self._lines: deque[Line] = deque(maxlen=KEPT_LINES)
+        self._characters = 0
+        self._listeners: list[Callable[[Line], None]] = []
+        self._cutter = Cutter(self._take_line)
+        self._log = BoundedLog(log) if log else None
         self._reader = Reader(connection, self._take)
         self._reader.start()
 
+    def seconds(self) -> float:
+        """Seconds since power-on, by the host's clock."""
+        return self._clock() - self._power_on
+
     def _take(self, data: bytes) -> None:
-        self._text += self._plain.feed(data)
+        at = self.seconds()
+        if self._log:
+            self._log.write(data)
+        text = self._plain.feed(data)
+        self._cutter.feed(text, at)
+        pending = self._cutter.pending()
+        if pending and self._listeners and _PROMPT.match(pending.text):
+            for listen in self._listeners:
+                listen(pending)
+        self._text += text.replace("\r", "")
         if (excess := len(self._text) - KEPT) > 0:
             self._text = self._text[excess:]
             self._position = max(0, self._position - excess)
+
+    def _take_line(self, line: Line) -> None:
+        if len(self._lines) == KEPT_LINES:
+            self._forget()
+        self._lines.append(line)
+        self._characters += len(line.text)
+        while self._characters > KEPT:
+            self._forget()
+        for listen in self._listeners:
+            listen(line)
+
+    def _forget(self) -> None:
+        self._characters -= len(self._lines.popleft().text)
+
+    def listen(self, listener: Callable[[Line], None]) -> None:
+        """Hand every line to ``listener``: what is kept now, and from now on each as it comes, in the reader's thread.
+
+        What looks like a prompt, which no newline follows, comes at once with ``complete`` unset; it may come again.
+        """
+        with self._reader.condition:
+            for line in self._lines:
+                listener(line)
+            if pending := self._cutter.pending():
+                listener(pending)
+            self._listeners.append(listener)
+
+    def lines(self) -> tuple[Line, ...]:
+        """The last lines that hold something, the unfinished one too."""
+        with self._reader.condition:
+            pending = self._cutter.pending()
+            return (*self._lines, pending) if pending else tuple(self._lines)
 
     def text(self) -> str:
         """All that is kept."""
@@ -76,3 +143,7 @@ class Console:
 
     def close(self) -> None:
         self._reader.close()
+        with self._reader.condition:
+            self._cutter.finish()
+        if self._log:
+            self._log.close()

@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
-from goldsmith.boot import metadata
+from goldsmith.boot import metadata, relay
 from goldsmith.boot.dnsmasq import dnsmasq_configuration, names_configuration, router_configuration
+from goldsmith.boot.hardware import Port
 from goldsmith.boot.instance import Instance, Network
-from goldsmith.boot.machine import Port
 from goldsmith.errors import CommandFailedError, HarnessError, HostError, InputError
 from goldsmith.host import files
 from goldsmith.host.deadline import Deadline
@@ -37,6 +37,7 @@ TUN = Path("/dev/net/tun")
 _TUN_HINT = "load the module (modprobe tun); in a container, pass the device /dev/net/tun in; it must be writable"
 _PYTHON = "/usr/bin/python3"
 _METADATA = Path(metadata.__file__)
+_RELAY = Path(relay.__file__)
 #: seconds for a command of ip's and for a server to be there
 _STEP = 30.0
 
@@ -260,6 +261,18 @@ class Lab:
     def ports(self) -> tuple[Port, ...]:
         """The instance's NICs, each plugged into a new tap on its network, for ``Hardware``."""
         return tuple(Port(nic.mac, self.tap(nic.network)) for nic in self._instance.nics)
+
+    def relay(self, name: str, address: str, port: int) -> Path:
+        """A Unix socket outside, each of whose connections is one to ``address``:``port`` on the lab's networks.
+
+        ``name`` is the socket's, in ``folder``.  Nobody needs to listen there yet: what cannot be connected is closed.
+        """
+        log_file = self.folder / f"{name}.log"
+        # A Unix socket's path is short, so it is bound in its folder.
+        argv = [_PYTHON, "-I", str(_RELAY), name, address, str(port)]
+        self.jail.spawn(f"relay {name}", argv, log_file=log_file, cwd=self.folder)
+        self._wait_for_server(f"relay {name}", log_file, lambda: relay.LISTENING in _text(log_file))
+        return self.folder / name
 
     def metadata_log(self) -> MetadataCount:
         """What the metadata service was asked until now."""

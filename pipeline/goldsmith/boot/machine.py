@@ -5,117 +5,72 @@ The image itself is never written: an overlay in the caller's run folder is.
 
 from __future__ import annotations
 
-import base64
 import contextlib
+import json
 import shutil
 import signal
 import socket
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, TypeVar
+from typing import TypeVar
 
-from goldsmith.boot import guest as guest_channel
 from goldsmith.boot import screen as vga
-from goldsmith.boot import sockets
-from goldsmith.boot.accelerator import QEMU, Accelerator
+from goldsmith.boot import sockets, topology
+from goldsmith.boot.accelerator import Accelerator
+from goldsmith.boot.arguments import command, nic_device
 from goldsmith.boot.console import Console
+from goldsmith.boot.firmware import find_ovmf, find_secure_ovmf
 from goldsmith.boot.guest import Guest
+from goldsmith.boot.hardware import Hardware, Port
 from goldsmith.boot.launcher import Launcher, LocalLauncher
 from goldsmith.boot.monitor import Monitor
-from goldsmith.errors import DeadlineError, HarnessError, HostError, InputError
+from goldsmith.boot.tpm import Tpm
+from goldsmith.errors import DeadlineError, HarnessError, InputError
 from goldsmith.host.deadline import Deadline
 from goldsmith.host.run import pasteable, run, tail
 from goldsmith.settings import Settings
 
-T = TypeVar("T")
-Firmware = Literal["bios", "uefi"]
+__all__ = ["Hardware", "Machine", "Port", "make_overlay"]
 
-#: where distributions put the same build: Debian and Ubuntu, Fedora and EL, Arch, SUSE
-OVMF = (
-    (Path("/usr/share/OVMF/OVMF_CODE_4M.fd"), Path("/usr/share/OVMF/OVMF_VARS_4M.fd")),
-    (Path("/usr/share/edk2/ovmf/OVMF_CODE.fd"), Path("/usr/share/edk2/ovmf/OVMF_VARS.fd")),
-    (Path("/usr/share/edk2/x64/OVMF_CODE.4m.fd"), Path("/usr/share/edk2/x64/OVMF_VARS.4m.fd")),
-    (Path("/usr/share/qemu/ovmf-x86_64-4m-code.bin"), Path("/usr/share/qemu/ovmf-x86_64-4m-vars.bin")),
-)
-#: MiB of translated code that QEMU keeps under emulation
-TRANSLATED = 128
+T = TypeVar("T")
+
 #: seconds for QEMU's monitor; the guest's own deadlines are the caller's
 START = 30.0
-FIRST_NIC_SLOT = 3
-DISK_SLOT = 0x1D
-#: the last place on the IDE bus, where Nova puts a config drive
-SEED_PLACE = "bus=ide.1,unit=1"
-RNG_SLOT = 0x1E
 
 
-@dataclass(frozen=True)
-class Port:
-    """A NIC's other end: the tap it is plugged into (in the lab's jail), None for QEMU's own user network."""
-
-    mac: str
-    tap: str | None
-
-
-@dataclass(frozen=True)
-class Hardware:
-    """What the machine is made of.  ``disk`` is the image's qcow2 or raw file, None for none; ``memory`` is in MiB."""
-
-    disk: Path | None
-    disk_format: Literal["qcow2", "raw"] = "qcow2"
-    #: an ISO 9660 image with the instance's metadata (``goldsmith.boot.seed``), put in as a CD
-    seed: Path | None = None
-    firmware: Firmware = "bios"
-    ports: Sequence[Port] = ()
-    uuid: str = "00000000-0000-4000-8000-000000000001"
-    memory: int = 1024
-    cpus: int = 2
-    #: systemd system credentials handed over by SMBIOS; by default those of the guest channel
-    credentials: Mapping[str, bytes] = field(default_factory=guest_channel.credentials)
-    #: what starts the guest channel where it is not the credentials, for the error about a silent guest
-    channel_needs: str = guest_channel.NEEDS
-    #: a BIOS image instead of QEMU's own
-    rom: Path | None = None
-
-
-def find_ovmf() -> tuple[Path, Path]:
-    """OVMF's code and its variables' template.  Raises HostError where they are not installed."""
-    for code, variables in OVMF:
-        if code.exists() and variables.exists():
-            return code, variables
-    raise HostError("OVMF, the UEFI firmware of virtual machines, was not found", hint="install the package ovmf")
-
-
-def make_overlay(image: Path, image_format: str, overlay: Path) -> None:
-    """A throw-away qcow2 over ``image``; what it does not hold is read from there."""
+def make_overlay(image: Path, image_format: str, overlay: Path, growth: int = 0) -> None:
+    """A throw-away qcow2 over ``image``, ``growth`` bytes larger; what it does not hold is read from there."""
     if not image.exists():
         raise InputError("no such image", where=str(image))
+    size: list[str] = []
+    if growth:
+        info = run(["qemu-img", "info", "--output=json", "-f", image_format, image], deadline=60).stdout
+        size = [str(int(json.loads(info)["virtual-size"]) + growth)]
     run(
-        ["qemu-img", "create", "-q", "-f", "qcow2", "-F", image_format, "-b", image.absolute(), overlay],
+        ["qemu-img", "create", "-q", "-f", "qcow2", "-F", image_format, "-b", image.absolute(), overlay, *size],
         deadline=60,
         hint="run: goldsmith doctor",
     )
-
-
-def smbios_credentials(credentials: Mapping[str, bytes]) -> list[str]:
-    """QEMU's arguments that hand systemd system credentials over (smbios-type-11(7))."""
-    strings = [
-        f"io.systemd.credential.binary:{name}={base64.b64encode(content).decode()}"
-        for name, content in credentials.items()
-    ]
-    return [word for string in strings for word in ("-smbios", "type=11,value=" + string.replace(",", ",,"))]
 
 
 class Machine:
     """One QEMU process.  As a context manager it starts the machine, and kills whatever still runs at the end.
 
     ``folder`` takes the overlay, the logs console.log and qemu.log, screen dumps and sockets.  After it ended the
-    overlay can be read as the guest left it.
+    overlay can be read as the guest left it.  With ``own_console`` ttyS0 is the caller's: ``serial`` instead of
+    ``console``, and no ``guest``.
     """
 
     def __init__(
-        self, settings: Settings, hardware: Hardware, folder: Path, accelerator: Accelerator, launcher: Launcher
+        self,
+        settings: Settings,
+        hardware: Hardware,
+        folder: Path,
+        accelerator: Accelerator,
+        launcher: Launcher,
+        *,
+        own_console: bool = False,
     ) -> None:
         self.hardware = hardware
         self.folder = folder.absolute()
@@ -132,11 +87,21 @@ class Machine:
         self._console: Console | None = None
         self._guest: Guest | None = None
         self._monitor: Monitor | None = None
+        self._own_console = own_console
+        self._serial: socket.socket | None = None
+        self._tpm: Tpm | None = None
+        if version := hardware.shape.tpm_version:
+            self._tpm = Tpm(self.folder, version, launcher, settings.base_environment.get("PATH", ""))
 
     @property
     def scale(self) -> float:
         """What deadlines for this machine are to be multiplied by."""
         return self._accelerator.scale
+
+    @property
+    def serial(self) -> socket.socket:
+        """ttyS0 as it comes, where the machine was made with ``own_console``; closed with the machine."""
+        return _there(self._serial)
 
     @property
     def console(self) -> Console:
@@ -152,42 +117,7 @@ class Machine:
 
     def command(self) -> list[str]:
         """QEMU's command line; it runs in ``folder``, so its sockets have short relative paths."""
-        hardware = self.hardware
-        argv = [QEMU, "-name", "goldsmith", "-nodefaults", "-no-user-config", "-display", "none", "-S"]
-        # Code translated before a reboot stays in QEMU's buffer, by default up to 1 GiB of it, and every byte that GRUB
-        # copies onto a page that held a shared library goes through that page's list: minutes for each page were seen.
-        tuning = [f"tb-size={TRANSLATED}"] if self._accelerator.name == "tcg" else []
-        argv += ["-machine", "pc", "-accel", ",".join([self._accelerator.name, *tuning]), "-cpu", "max"]
-        argv += ["-smp", str(hardware.cpus), "-m", str(hardware.memory), "-vga", "std"]
-        argv += ["-smbios", f"type=1,manufacturer=OpenStack Foundation,product=OpenStack Nova,uuid={hardware.uuid}"]
-        argv += smbios_credentials(hardware.credentials)
-        argv += ["-chardev", "socket,id=qmp,path=qmp.sock,server=on,wait=off", "-mon", "chardev=qmp,mode=control"]
-        argv += ["-chardev", "socket,id=console,path=ttyS0.sock,server=on,wait=off,logfile=console.log"]
-        argv += ["-device", "isa-serial,chardev=console,index=0"]
-        argv += ["-chardev", "socket,id=guest,path=ttyS1.sock,server=on,wait=off"]
-        argv += ["-device", "isa-serial,chardev=guest,index=1"]
-        if hardware.rom:
-            argv += ["-bios", str(hardware.rom.absolute())]
-        elif hardware.firmware == "uefi":
-            code, _ = find_ovmf()
-            argv += ["-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={_escaped(code)}"]
-            argv += ["-drive", "if=pflash,unit=1,format=raw,file=vars.fd"]
-        for index, port in enumerate(hardware.ports):
-            back = f"tap,ifname={port.tap},script=no,downscript=no" if port.tap else "user"
-            argv += ["-netdev", f"{back},id=net{index}"]
-            slot = f"addr={FIRST_NIC_SLOT + index:#x}"
-            argv += ["-device", f"virtio-net-pci,netdev=net{index},mac={port.mac},romfile=,{slot}"]
-        if hardware.disk:
-            # The guest's writes are thrown away, so they need not reach the host's disk; not so a discard's zeroes.
-            argv += ["-drive", "if=none,id=disk,file=overlay.qcow2,format=qcow2,cache=unsafe,discard=unmap"]
-            argv += ["-device", f"virtio-blk-pci,drive=disk,bootindex=1,addr={DISK_SLOT:#x}"]
-        if hardware.seed:
-            file = _escaped(hardware.seed.absolute())
-            argv += ["-drive", f"if=none,id=seed,media=cdrom,format=raw,readonly=on,file={file}"]
-            argv += ["-device", f"ide-cd,drive=seed,{SEED_PLACE}"]
-        argv += ["-object", "rng-random,id=rng,filename=/dev/urandom"]
-        argv += ["-device", f"virtio-rng-pci,rng=rng,addr={RNG_SLOT:#x}"]
-        return argv
+        return command(self.hardware, self._accelerator)
 
     def prepare(self) -> None:
         """Make the folder, the overlay and the copy of the firmware's variables."""
@@ -195,27 +125,27 @@ class Machine:
         if self.hardware.seed and not self.hardware.seed.is_file():
             raise InputError("no such seed", where=str(self.hardware.seed))
         if self.hardware.disk:
-            make_overlay(self.hardware.disk, self.hardware.disk_format, self.overlay)
+            make_overlay(self.hardware.disk, self.hardware.disk_format, self.overlay, self.hardware.growth)
         if self.hardware.firmware == "uefi" and not self.hardware.rom:
-            shutil.copyfile(find_ovmf()[1], self.folder / "vars.fd")
+            found = find_secure_ovmf() if self.hardware.shape.secure_boot else find_ovmf()
+            shutil.copyfile(found[1], self.folder / "vars.fd")
 
     def start(self) -> None:
         """Power on.  Raises HarnessError with QEMU's own words where it ends at once."""
         self._require_reachable(self.hardware.ports)
         self.prepare()
-        self._launcher.spawn(self._name, self.command(), log_file=self._log, cwd=self.folder)
-        self._running = True
         try:
             deadline = Deadline.after(START * self.scale)
-            self._console = Console(self._connect("ttyS0.sock", deadline))
-            self._closers.callback(self._console.close)
-            self._guest = Guest(
-                self._connect("ttyS1.sock", deadline),
-                last_words=self._console.shown,
-                scale=self.scale,
-                needs=self.hardware.channel_needs,
-            )
-            self._closers.callback(self._guest.close)
+            if self._tpm:
+                self._closers.callback(self._tpm.stop)
+                self._tpm.start(deadline)
+            self._launcher.spawn(self._name, self.command(), log_file=self._log, cwd=self.folder)
+            self._running = True
+            if self._own_console:
+                self._serial = self._connect("ttyS0.sock", deadline)
+                self._closers.callback(self._serial.close)
+            else:
+                self._attach(deadline)
             self._monitor = Monitor(self._connect("qmp.sock", deadline), seconds=START * self.scale)
             self._closers.callback(self._monitor.close)
             # It was stopped until now, so not a byte of the consoles is lost.
@@ -223,8 +153,9 @@ class Machine:
         except HarnessError as error:
             # QEMU opens its sockets before it looks at its devices: a broken session is how its death shows first.
             try:
-                Deadline.after(2).wait_for(lambda: self._launcher.poll(self._name) is not None, "", interval=0.02)
-                self._require_running()
+                if self._running:
+                    Deadline.after(2).wait_for(lambda: self._launcher.poll(self._name) is not None, "", interval=0.02)
+                    self._require_running()
             except DeadlineError:
                 raise error from None
             finally:
@@ -233,6 +164,17 @@ class Machine:
         except BaseException:
             self.quit()
             raise
+
+    def _attach(self, deadline: Deadline) -> None:
+        self._console = Console(self._connect("ttyS0.sock", deadline), log=self.console_log)
+        self._closers.callback(self._console.close)
+        self._guest = Guest(
+            self._connect("ttyS1.sock", deadline),
+            last_words=self._console.shown,
+            scale=self.scale,
+            needs=self.hardware.channel_needs,
+        )
+        self._closers.callback(self._guest.close)
 
     def _require_reachable(self, ports: Sequence[Port]) -> None:
         if isinstance(self._launcher, LocalLauncher) and any(port.tap for port in ports):
@@ -244,11 +186,12 @@ class Machine:
         self._require_reachable([port])
         index = self._nics
         back = {"type": "tap", "ifname": port.tap, "script": "no", "downscript": "no"} if port.tap else {"type": "user"}
-        front = {"driver": "virtio-net-pci", "id": f"nic{index}", "netdev": f"net{index}", "mac": port.mac}
+        device = {"driver": nic_device(self.hardware.shape), "id": f"nic{index}", "netdev": f"net{index}"}
         self.monitor.execute("netdev_add", {"id": f"net{index}", **back})
         try:
-            place = {"bus": "pci.0", "addr": f"{FIRST_NIC_SLOT + index:#x}", "romfile": ""}
-            self.monitor.execute("device_add", {**front, **place})
+            where = topology.nic_place(self.hardware.shape, index)
+            place = {"bus": where.bus, "addr": f"{where.slot:#x}", "romfile": ""}
+            self.monitor.execute("device_add", {**device, "mac": port.mac, **place})
         except HarnessError:
             self.monitor.execute("netdev_del", {"id": f"net{index}"})
             raise
@@ -367,8 +310,3 @@ def _there(part: T | None) -> T:
     if part is None:
         raise HarnessError("the machine was not started")
     return part
-
-
-def _escaped(path: Path) -> str:
-    """A path inside one of QEMU's comma-separated options."""
-    return str(path).replace(",", ",,")

@@ -14,6 +14,8 @@ from goldsmith.errors import DeadlineError
 from goldsmith.host.deadline import Deadline
 
 _ESCAPE = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[()][A-Za-z0-9]|[=>78cDEHMZ])")
+# Putting the cursor elsewhere begins another line, as when a menu is drawn; nothing but this sequence says so.
+_MOVE = re.compile(rb"\x1b\[[0-9;]*[Hf]")
 _PARTIAL_ESCAPE = re.compile(rb"\x1b[^\x1b]{0,64}\Z")
 
 
@@ -95,21 +97,28 @@ class Reader:
 
 
 class PlainText:
-    """Takes terminal output in pieces and gives it back as text without escape sequences and carriage returns."""
+    """Takes terminal output in pieces and gives it back as text without escape sequences and carriage returns.
 
-    def __init__(self) -> None:
+    With ``returns`` carriage returns stay, and stand for a cursor that was put elsewhere, too.
+    """
+
+    def __init__(self, *, returns: bool = False) -> None:
+        self._returns = returns
         self._carry = b""
 
     def feed(self, data: bytes) -> str:
         data = self._carry + data
         self._carry = b""
+        if self._returns:
+            data = _MOVE.sub(b"\r", data)
         data = _ESCAPE.sub(b"", data)
         if partial := _PARTIAL_ESCAPE.search(data):
             # Only the head of a sequence; its tail comes with the next piece.
             self._carry, data = data[partial.start() :], data[: partial.start()]
         elif cut := _cut_character(data):
             self._carry, data = data[-cut:], data[:-cut]
-        return data.decode(errors="replace").replace("\r", "").replace("\x00", "")
+        text = data.decode(errors="replace").replace("\x00", "")
+        return text if self._returns else text.replace("\r", "")
 
 
 def _cut_character(data: bytes) -> int:

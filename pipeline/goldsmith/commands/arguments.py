@@ -6,6 +6,16 @@ import argparse
 from pathlib import Path
 
 
+def console_rules(parser: argparse.ArgumentParser) -> None:
+    """--console-rules FILE"""
+    parser.add_argument(
+        "--console-rules",
+        metavar="FILE",
+        type=Path,
+        help="YAML with rules, require and ignore: what the serial console must and must not show (docs/boots.md)",
+    )
+
+
 def recipes(parser: argparse.ArgumentParser) -> None:
     """RECIPE..."""
     parser.add_argument(

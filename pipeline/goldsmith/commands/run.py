@@ -59,7 +59,7 @@ def _run(plan: Plan, context: Context) -> tuple[dict[str, Any], str, ExitCode]:
     document |= {"verified": fresh, "status": report.status, "report": report.model_dump(mode="json")}
     if report.status != "pass":
         document |= {"published": False, "image": str(built.image)}
-        text = f"{as_text(report)}{name}: not published; report, consoles and screens: {folder}"
+        text = f"{as_text(report)}{name}: not published; report.html, consoles and screens: {folder}"
         return document, text, exit_code(report)
     there = work.published(plan, sha256, context.settings)
     entry = there or work.publish(plan, built, context)

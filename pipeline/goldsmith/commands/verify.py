@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from goldsmith.commands import arguments
 from goldsmith.commands.context import Context, Outcome
 from goldsmith.errors import ExitCode, InputError
 
@@ -42,36 +42,35 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="run only this check; can be given several times",
     )
+    arguments.console_rules(parser)
+    parser.add_argument("--html", metavar="FILE", type=Path, help="write the report as one HTML page to FILE, too")
+    parser.add_argument("--junit", metavar="FILE", type=Path, help="write the report as JUnit XML to FILE, too")
 
 
 def execute(args: argparse.Namespace, context: Context) -> Outcome:
     from goldsmith.commands import work
+    from goldsmith.verify.console_rules.rules import with_users
     from goldsmith.verify.report import as_text
+    from goldsmith.verify.reporting import files
 
+    wanted = [("--html", files.HTML, args.html), ("--junit", files.JUNIT, args.junit)]
+    files.require_writable((option, path) for option, _, path in wanted if path)
     is_recipe = args.target.suffix in (".yaml", ".yml")
     if is_recipe == (args.recipe is not None):
         problem = "--recipe goes with an image, and this is a recipe" if is_recipe else "whose checks must it pass?"
         raise InputError(problem, where=str(args.target), hint="see: goldsmith verify --help")
+    rules = with_users(args.console_rules) if args.console_rules else None
     (plan,) = work.planned([args.recipe or args.target], context.settings)
     image = work.existing(plan, context).image if is_recipe else args.target
-    part = work.Selection(tuple(args.firmware), tuple(args.check))
-    report = work.verified(plan, image, str(args.target), context, part)
-    if args.recipe:
-        report = _repeatable(report, args.recipe)
+    part = work.Selection(tuple(args.firmware), tuple(args.check), rules)
+    report = work.verified(plan, image, str(args.target), context, part, args.recipe)
     folder = work.reports_folder(plan.recipe.name, context.settings)
+    for _, name, path in wanted:
+        if path:
+            files.copy(folder / name, path)
     document = {**report.model_dump(mode="json"), "status": report.status, "artefacts": str(folder)}
-    return Outcome(document, f"{as_text(report)}report, consoles and screens: {folder}", exit_code(report))
-
-
-def _repeatable(report: Report, recipe: Path) -> Report:
-    """The commands that repeat a check name the image; here they need the recipe, too."""
-    verdicts = tuple(
-        verdict.model_copy(update={"repeat": f"{verdict.repeat} --recipe {shlex.quote(str(recipe))}"})
-        if verdict.repeat
-        else verdict
-        for verdict in report.verdicts
-    )
-    return report.model_copy(update={"verdicts": verdicts})
+    text = f"{as_text(report)}report.html, junit.xml, consoles and screens: {folder}"
+    return Outcome(document, text, exit_code(report))
 
 
 def exit_code(report: Report) -> ExitCode:

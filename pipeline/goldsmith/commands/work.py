@@ -7,6 +7,8 @@ the checks, and the firmwares; it holds as long as none of them changes.
 from __future__ import annotations
 
 import datetime
+import shlex
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,8 +28,10 @@ from goldsmith.settings import Settings
 from goldsmith.store import manifest as manifests
 from goldsmith.store.manifest import Firmware, Manifest
 from goldsmith.store.sbom import spdx_document
+from goldsmith.verify.console_rules.rules import ConsoleRules
 from goldsmith.verify.model import parse_all
 from goldsmith.verify.report import Report, attached
+from goldsmith.verify.reporting import files
 from goldsmith.verify.session import verify_image
 
 
@@ -117,16 +121,30 @@ def reports_folder(name: str, settings: Settings) -> Path:
 
 @dataclass(frozen=True)
 class Selection:
-    """A part of a verification; empty is all of it."""
+    """A part of a verification, or one by a user's console rules; empty is all of it, by goldsmith's own."""
 
     firmwares: tuple[Firmware, ...] = ()
     checks: tuple[str, ...] = ()
+    console_rules: ConsoleRules | None = None
 
 
-def verified(plan: Plan, image: Path, target: str, context: Context, part: Selection | None = None) -> Report:
-    """Verify an image by the plan's checks, now.  A report about all of them is kept as its proof."""
+def verified(
+    plan: Plan,
+    image: Path,
+    target: str,
+    context: Context,
+    part: Selection | None = None,
+    recipe: Path | None = None,
+) -> Report:
+    """Verify an image by the plan's checks, now.  A report about all of them is kept as its proof.
+
+    The report is left in ``reports_folder`` in each of its forms.  ``recipe`` is given where ``target`` is an image:
+    the commands that repeat a check need both.
+    """
     part = part or Selection()
     firmwares = part.firmwares or plan.recipe.disk.firmware
+    folder = reports_folder(plan.recipe.name, context.settings)
+    began = time.time()
     report = verify_image(
         image,
         plan.checks,
@@ -134,13 +152,34 @@ def verified(plan: Plan, image: Path, target: str, context: Context, part: Selec
         context.settings,
         context.progress,
         accelerator=accelerator.choose(context.settings),
-        artefacts=reports_folder(plan.recipe.name, context.settings),
+        artefacts=folder,
         target=target,
         only=part.checks,
+        console_rules=part.console_rules,
     )
-    if report.complete and set(firmwares) == set(plan.recipe.disk.firmware):
+    whole = report.complete and set(firmwares) == set(plan.recipe.disk.firmware)
+    # What was overlooked for once must not be published later.
+    if whole and part.console_rules is None:
         write_text(_proof_path(plan, report.sha256, context.settings), report.model_dump_json(indent=2) + "\n")
+    now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    facts = {"name": plan.recipe.name, "finished": now, "properties": properties(plan)}
+    report = report.model_copy(update=facts)
+    if recipe:
+        report = _repeatable(report, recipe)
+    files.forget_older(folder, firmwares, began)
+    files.keep(report, folder)
     return report
+
+
+def _repeatable(report: Report, recipe: Path) -> Report:
+    """The commands that repeat a check name the image; here they need the recipe, too."""
+    verdicts = tuple(
+        verdict.model_copy(update={"repeat": f"{verdict.repeat} --recipe {shlex.quote(str(recipe))}"})
+        if verdict.repeat
+        else verdict
+        for verdict in report.verdicts
+    )
+    return report.model_copy(update={"verdicts": verdicts})
 
 
 def proven(plan: Plan, manifest: Manifest, report: Report | None) -> Manifest:

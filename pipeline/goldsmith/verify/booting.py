@@ -11,12 +11,15 @@ from goldsmith.store.manifest import BUILT_IN, SETTLED, Firmware, Layer, Verdict
 from goldsmith.verify import settle
 from goldsmith.verify.boots import Boot
 from goldsmith.verify.compare import Finding
+from goldsmith.verify.console_rules.watch import Watch
 from goldsmith.verify.evaluate import Place, Subject, broken, findings, judge
 from goldsmith.verify.model import BoundCheck
-from goldsmith.verify.work import BUILT_INS, Work
+from goldsmith.verify.timeline import Timeline
+from goldsmith.verify.work import BUILT_INS, CONSOLE, Work
 
 _SETTLED = f"{BUILT_IN}/{SETTLED}"
 _POWERS_OFF = f"{BUILT_IN}/powers-off"
+_CONSOLE = f"{BUILT_IN}/{CONSOLE}"
 _LAYERS: tuple[Layer, ...] = ("live", "screen", "network")
 
 
@@ -28,7 +31,7 @@ class _Ask:
     element: str
     check: str
     says: str
-    look: Callable[[Boot], list[Finding]]
+    look: Callable[[Boot, Watch], list[Finding]]
 
     @property
     def name(self) -> str:
@@ -44,11 +47,13 @@ class Booted:
     overlay: Path | None = None
     console: tuple[str, ...] = ()
     error: GoldsmithError | None = None
+    timeline: Timeline | None = None
 
 
 def needed(work: Work, firmware: Firmware) -> bool:
     """Whether anything is asked that takes a boot."""
-    return any(work.wanted(ask.name) for ask in _asks(work, firmware)) or bool(work.checks_in("shutdown", firmware))
+    asked = [_CONSOLE, *(ask.name for ask in _asks(work, firmware))]
+    return any(map(work.wanted, asked)) or bool(work.checks_in("shutdown", firmware))
 
 
 def boot_one(work: Work, firmware: Firmware, register: Callable[[Boot], None]) -> Booted:
@@ -56,6 +61,7 @@ def boot_one(work: Work, firmware: Firmware, register: Callable[[Boot], None]) -
     done = Booted(firmware)
     asks = [ask for ask in _asks(work, firmware) if ask.name == _SETTLED or work.wanted(ask.name)]
     pending = list(asks)
+    watch = Watch(work.console_rules, firmware)
 
     def place(layer: Layer, console: Callable[[], tuple[str, ...]]) -> Place:
         return Place(layer, firmware, console, work.repeat(firmware))
@@ -67,10 +73,12 @@ def boot_one(work: Work, firmware: Firmware, register: Callable[[Boot], None]) -
         ) as boot:
             register(boot)
             done.overlay = boot.overlay
+            watch.restarts = boot.restarts
+            boot.observe(watch)
             try:
                 while pending:
                     ask = pending.pop(0)
-                    verdict = _judged(work, place(ask.layer, boot.console), ask, boot)
+                    verdict = _judged(work, place(ask.layer, boot.console), ask, boot, watch)
                     if work.wanted(verdict.name) or verdict.status != "pass":
                         done.verdicts.append(verdict)
                     if ask.name == _SETTLED and not boot.ready:
@@ -86,19 +94,38 @@ def boot_one(work: Work, firmware: Firmware, register: Callable[[Boot], None]) -
             for ask in pending
             if work.wanted(ask.name)
         ]
+    if done.overlay is not None:
+        done.timeline = watch.timeline()
+    if work.wanted(_CONSOLE):
+        console = place("live", lambda: done.console)
+        done.verdicts.append(judge(console, BUILT_IN, CONSOLE, BUILT_INS[CONSOLE], lambda: _on_console(watch, done)))
     return done
 
 
-def _judged(work: Work, place: Place, ask: _Ask, boot: Boot) -> Verdict:
-    if ask.name != _SETTLED:
-        return judge(place, ask.element, ask.check, ask.says, lambda: ask.look(boot))
-    with work.progress.step(f"verify: boot with {place.firmware}"):
-        return judge(place, ask.element, ask.check, ask.says, lambda: ask.look(boot))
+def _on_console(watch: Watch, done: Booted) -> list[Finding]:
+    found = watch.findings()
+    if done.error and not found:
+        # Half a boot without a fault proves nothing.
+        raise done.error
+    return found
+
+
+def _judged(work: Work, place: Place, ask: _Ask, boot: Boot, watch: Watch) -> Verdict:
+    def look() -> Verdict:
+        return judge(place, ask.element, ask.check, ask.says, lambda: ask.look(boot, watch))
+
+    if ask.name == _SETTLED:
+        with work.progress.step(f"verify: boot with {place.firmware}"):
+            verdict = look()
+    else:
+        verdict = look()
+    picture = None if verdict.status == "pass" else boot.screenshot(ask.name)
+    return verdict.model_copy(update={"seen": f"{verdict.seen}\nscreen: {picture}"}) if picture else verdict
 
 
 def _asks(work: Work, firmware: Firmware) -> Iterator[_Ask]:
     yield _own("live", SETTLED, _settled)
-    yield _own("live", "no-failed-units", lambda boot: settle.no_failed_units(boot.guest))
+    yield _own("live", "no-failed-units", lambda boot, watch: settle.no_failed_units(boot.guest))
     yield _own("live", "login-prompt", _login_prompt)
     for layer in _LAYERS:
         for bound in work.checks_in(layer, firmware):
@@ -106,12 +133,12 @@ def _asks(work: Work, firmware: Firmware) -> Iterator[_Ask]:
     yield _own("shutdown", "powers-off", _powers_off)
 
 
-def _own(layer: Layer, name: str, look: Callable[[Boot], list[Finding]]) -> _Ask:
+def _own(layer: Layer, name: str, look: Callable[[Boot, Watch], list[Finding]]) -> _Ask:
     return _Ask(layer, BUILT_IN, name, BUILT_INS[name], look)
 
 
-def _asker(bound: BoundCheck, layer: Layer) -> Callable[[Boot], list[Finding]]:
-    def look(boot: Boot) -> list[Finding]:
+def _asker(bound: BoundCheck, layer: Layer) -> Callable[[Boot, Watch], list[Finding]]:
+    def look(boot: Boot, watch: Watch) -> list[Finding]:
         subject: Subject
         if layer == "live":
             subject = boot.guest
@@ -124,24 +151,49 @@ def _asker(bound: BoundCheck, layer: Layer) -> Callable[[Boot], list[Finding]]:
     return look
 
 
-def _settled(boot: Boot) -> list[Finding]:
+def _settled(boot: Boot, watch: Watch) -> list[Finding]:
     try:
         boot.wait_ready()
     except HarnessError as error:
         # With a login prompt the guest is up and our channel is what fails; without one it never came up.
-        if boot.prompt_seen():
+        if watch.ended is None and boot.prompt_seen():
             raise
-        return [Finding("the guest boots and takes commands", str(error))]
-    return settle.settled(boot.guest)
+        watch.stalled = True
+        seen = [_where(boot, watch), *_on_screen(boot, watch), str(error)]
+        return [Finding("the guest boots and takes commands", "\n".join(seen))]
+    findings = settle.settled(boot.guest)
+    watch.stalled = any(isinstance(each, settle.Stalled) for each in findings)
+    where = [_where(boot, watch)] if watch.stalled else []
+    return [Finding(each.expected, "\n".join([*where, each.seen])) for each in findings]
 
 
-def _login_prompt(boot: Boot) -> list[Finding]:
+def _where(boot: Boot, watch: Watch) -> str:
+    """The phase that a boot does not get out of, as far as its console tells."""
+    phase = watch.phase()
+    if watch.silent:
+        return f"the console showed nothing in {boot.seconds():.0f} s: stalled in {phase.name}, or it goes on unseen"
+    verb = "ended" if watch.ended else "stalled"
+    return f"{verb} in {phase.name}, {boot.seconds() - phase.began:.0f} s after that began"
+
+
+def _on_screen(boot: Boot, watch: Watch) -> list[str]:
+    """What the screen says of a boot that its console tells nothing of."""
+    if watch.ended:
+        return []
+    try:
+        return watch.on_screen(boot.screen.display.screen_text() or ())
+    except HarnessError:
+        return []
+
+
+def _login_prompt(boot: Boot, watch: Watch) -> list[Finding]:
     if boot.login_prompt():
         return []
-    return [Finding("ttyS0 shows a login prompt", "\n".join(boot.console()) or "nothing")]
+    last = "\n".join(boot.console()) or "nothing"
+    return [Finding("ttyS0 shows a login prompt", f"{_where(boot, watch)}\n{last}")]
 
 
-def _powers_off(boot: Boot) -> list[Finding]:
+def _powers_off(boot: Boot, watch: Watch) -> list[Finding]:
     if boot.power_off():
         return []
     return [Finding("the guest ends after the power button was pressed", "it went on running, and was killed")]

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import re
+import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
@@ -14,7 +15,7 @@ from typing import Literal, Protocol
 
 from goldsmith.boot.accelerator import Accelerator
 from goldsmith.boot.channel import NEEDS, Channel, GuestFile, unit_files, user_data
-from goldsmith.boot.guest import credentials
+from goldsmith.boot.guest import Guest, credentials
 from goldsmith.boot.instance import Instance, Network, make_nics
 from goldsmith.boot.lab import Lab
 from goldsmith.boot.machine import Hardware, Machine
@@ -26,13 +27,17 @@ from goldsmith.host.run import run
 from goldsmith.settings import Settings
 from goldsmith.store.manifest import Firmware
 from goldsmith.verify import appliance
+from goldsmith.verify.console_rules.watch import Watch
 from goldsmith.verify.settle import LOGIN_PROMPT
-from goldsmith.verify.subjects import LiveGuest, MetadataTally, Screen
+from goldsmith.verify.subjects import LiveGuest, MetadataTally, Result, Screen
+from goldsmith.verify.timeline import Mark
 
 #: seconds on the reference host; a boot takes 150-240 s there, and two may share the processors
 BOOT_SECONDS = 900.0
 LOGIN_SECONDS = 60.0
 POWER_OFF_SECONDS = 240.0
+#: seconds in which a guest that is lost may say why
+LAST_WORDS_SECONDS = 3.0
 #: MiB of a guest's memory, and what QEMU takes beside it
 MEMORY = 1024
 MEMORY_BESIDE = 512
@@ -62,8 +67,18 @@ class Boot(Protocol):
     def ready(self) -> bool:
         """Whether the guest took commands."""
 
+    @property
+    def restarts(self) -> int:
+        """How often the guest is expected to start over by itself."""
+
+    def observe(self, watch: Watch) -> None:
+        """Show the console to ``watch``, from power-on on.  A mark that ends the boot ends every wait for the guest."""
+
+    def seconds(self) -> float:
+        """Seconds since power-on."""
+
     def wait_ready(self) -> None:
-        """Wait until the guest takes commands; raises HarnessError."""
+        """Wait until the guest takes commands; raises HarnessError, at once where a console rule ends the boot."""
 
     def login_prompt(self) -> bool:
         """Whether a login prompt stands, or soon does, on ttyS0."""
@@ -75,6 +90,9 @@ class Boot(Protocol):
     def console(self) -> tuple[str, ...]:
         """The last lines of ttyS0."""
 
+    def screenshot(self, name: str) -> Path | None:
+        """Take a picture of the screen; None where that cannot be had any more."""
+
     def power_off(self) -> bool:
         """Press the power button; False where the guest did not go and was killed."""
 
@@ -84,15 +102,19 @@ class Boot(Protocol):
 class LabBoot:
     """A Boot by goldsmith.boot.  ``folder`` keeps console.log, qemu.log, screen.png and metadata.json."""
 
+    restarts = 0
+
     def __init__(self, machine: Machine, lab: Lab, folder: Path) -> None:
         self._machine = machine
         self._lab = lab
         self._folder = folder
+        self._watch: Watch | None = None
         self.ready = False
 
     @property
     def guest(self) -> LiveGuest:
-        return LiveGuest(self._machine.guest, self._machine.scale)
+        guest = self._machine.guest
+        return LiveGuest(_Watched(guest, self._watch) if self._watch else guest, self._machine.scale)
 
     @property
     def screen(self) -> Screen:
@@ -102,8 +124,27 @@ class LabBoot:
     def overlay(self) -> Path:
         return self._machine.overlay
 
+    def observe(self, watch: Watch) -> None:
+        def give_up(mark: Mark) -> None:
+            # Whoever waits for an answer of the guest is told at once that none will come.
+            timer = threading.Timer(LAST_WORDS_SECONDS * self._machine.scale, self._machine.guest.close)
+            timer.daemon = True
+            timer.start()
+
+        self._watch = watch
+        watch.on_end = give_up
+        self._machine.console.listen(watch.take)
+
+    def seconds(self) -> float:
+        return self._machine.console.seconds()
+
     def wait_ready(self) -> None:
-        self._machine.guest.wait_ready(Deadline.after(BOOT_SECONDS * self._machine.scale))
+        try:
+            self._machine.guest.wait_ready(Deadline.after(BOOT_SECONDS * self._machine.scale))
+        except HarnessError as error:
+            if over := _over(self._watch):
+                raise over from error
+            raise
         self.ready = True
 
     def prompt_seen(self) -> bool:
@@ -127,9 +168,16 @@ class LabBoot:
     def console(self) -> tuple[str, ...]:
         return tuple(self._machine.console.tail(CONSOLE_LINES).splitlines())
 
+    def screenshot(self, name: str) -> Path | None:
+        path = self._folder / f"screen-{re.sub('[^A-Za-z0-9.-]+', '-', name)}.png"
+        try:
+            self._machine.screendump(path)
+        except HarnessError:
+            return None
+        return path
+
     def power_off(self) -> bool:
-        with contextlib.suppress(HarnessError):  # a picture of the end is welcome, not needed
-            self._machine.screendump(self._folder / "screen-last.png")
+        self.screenshot("last")
         try:
             self._machine.powerdown(Deadline.after(POWER_OFF_SECONDS * self._machine.scale))
         except DeadlineError:
@@ -139,6 +187,33 @@ class LabBoot:
 
     def kill(self) -> None:
         self._machine.quit()
+
+
+@dataclasses.dataclass(frozen=True)
+class _Watched:
+    """The guest's shell, as long as its console does not show that it is lost."""
+
+    shell: Guest
+    watch: Watch
+
+    def run(self, command: str, deadline: Deadline) -> Result:
+        if over := _over(self.watch):
+            raise over
+        try:
+            return self.shell.run(command, deadline)
+        except HarnessError as error:
+            if over := _over(self.watch):
+                raise over from error
+            raise
+
+
+def _over(watch: Watch | None) -> HarnessError | None:
+    """The error of a guest that its console shows to be lost."""
+    if watch is None or watch.ended is None:
+        return None
+    mark = watch.ended
+    said = f"line {mark.line} of the console: {mark.text}"
+    return HarnessError(f"the boot ended in {watch.phase().name}: {mark.rule}, {mark.reason}", hint=said)
 
 
 @contextlib.contextmanager

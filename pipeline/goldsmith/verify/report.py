@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from goldsmith.errors import CheckFailedError, HarnessError, InputError
 from goldsmith.store.manifest import Firmware, Manifest, Status, Verdict
+from goldsmith.verify.timeline import Timeline
 
 _MARKS: dict[Status, str] = {"pass": "ok", "fail": "FAIL", "broken": "BROKEN"}
 
@@ -17,6 +19,7 @@ class Report(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    name: str = Field(default="", description="The recipe's name; empty where there is none")
     image: str
     sha256: str
     accelerator: str = Field(description="kvm or tcg, and why")
@@ -24,7 +27,15 @@ class Report(BaseModel):
     firmware: tuple[Firmware, ...]
     complete: bool = Field(description="All checks were asked for, not a selection")
     verdicts: tuple[Verdict, ...]
+    timelines: tuple[Timeline, ...] = Field(default=(), description="The course of each boot")
     seconds: float
+    finished: str = Field(default="", description="When, in UTC, as 2026-01-31T12:00:00Z")
+    properties: dict[str, str] = Field(default={}, description="Glance properties that the recipe gives the image")
+
+    @property
+    def title(self) -> str:
+        """What people call the image."""
+        return self.name or Path(self.image).name
 
     def with_status(self, status: Status) -> list[Verdict]:
         return [verdict for verdict in self.verdicts if verdict.status == status]
@@ -67,8 +78,19 @@ def as_text(report: Report) -> str:
         if (found := report.with_status(status))  # type: ignore[arg-type]
     ]
     summary = f"{', '.join(counts) or 'no checks'} in {report.seconds:.0f} s ({report.accelerator})"
+    courses = [_course(timeline) for timeline in report.timelines if timeline.phases or timeline.stalled]
     channel = [f"guest channel by {report.channel}"] if report.channel else []
-    return "\n".join([*lines, *channel, summary]) + "\n"
+    return "\n".join([*lines, *courses, *channel, summary]) + "\n"
+
+
+def _course(timeline: Timeline) -> str:
+    phases = [
+        f"{each.name} {f'from {each.began:.1f} s on' if each.seconds is None else f'{each.seconds:.1f} s'}"
+        for each in timeline.phases
+    ]
+    marks = [f"marked on the console: {len(timeline.marks)}"] if timeline.marks else []
+    stalled = [f"stalled in {timeline.stalled}"] if timeline.stalled else []
+    return f"{timeline.firmware}: {', '.join([*phases, *stalled, *marks])}"
 
 
 def _lines(verdict: Verdict, width: int) -> Iterator[str]:

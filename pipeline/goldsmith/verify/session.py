@@ -23,6 +23,7 @@ from goldsmith.verify import appliance, boots, channels, report
 from goldsmith.verify.booting import Booted, boot_one, needed
 from goldsmith.verify.boots import Boot
 from goldsmith.verify.compare import Finding
+from goldsmith.verify.console_rules.rules import ConsoleRules, built_in
 from goldsmith.verify.evaluate import Place, broken, evaluate, judge
 from goldsmith.verify.model import BoundCheck, Planned, parse_all
 from goldsmith.verify.report import Report
@@ -45,6 +46,7 @@ def verify_image(
     target: str,
     only: Collection[str] = (),
     channel: Channel | None = None,
+    console_rules: ConsoleRules | None = None,
     boot: BootMaker = boots.lab_boot,
     open_disks: DiskOpener = appliance.launched,
 ) -> Report:
@@ -52,6 +54,7 @@ def verify_image(
 
     ``only`` selects checks by "element/id"; ``target`` is what the user named, for the command that repeats a check.
     ``channel`` is how commands get into the guest; where it is not given, what lies in the image decides.
+    ``console_rules`` are what each boot's console is held against; goldsmith's own where they are not given.
     ``artefacts`` keeps report.json, report.txt and a folder per firmware.  A check that fails, or that the harness
     breaks on, is a verdict; raises InputError where the checks, the selection or the image are wrong.
     """
@@ -70,6 +73,7 @@ def verify_image(
         only=frozenset(only),
         boot=boot,
         open_disks=open_disks,
+        console_rules=console_rules or built_in(),
     )
     artefacts.mkdir(parents=True, exist_ok=True)
     digest = file_digest(image)
@@ -95,6 +99,7 @@ def verify_image(
         firmware=tuple(firmwares),
         complete=not only,
         verdicts=tuple(sorted(verdicts, key=lambda verdict: order.index(verdict.firmware))),
+        timelines=tuple(one.timeline for one in booted if one.timeline),
         seconds=round(time.monotonic() - started, 1),
     )
     write_json(artefacts / "report.json", result.model_dump(mode="json"))

@@ -21,6 +21,10 @@ _POLL_SECONDS = 2.0
 LOGIN_PROMPT = r"^\S+ login:( |$)"
 
 
+class Stalled(Finding):
+    """The guest does not come to rest."""
+
+
 def settled(guest: LiveGuest, sleep: Callable[[float], None] = time.sleep) -> list[Finding]:
     """Wait for systemd's job queue, for cloud-init where it is, and for the network; what did not come to rest."""
     deadline = Deadline.after(SETTLE_SECONDS * guest.scale)
@@ -34,11 +38,11 @@ def settled(guest: LiveGuest, sleep: Callable[[float], None] = time.sleep) -> li
         if deadline.passed or result.returncode == TIMED_OUT or state in ("maintenance", "stopping"):
             jobs = guest.run("systemctl list-jobs --no-legend --no-pager --full").stdout
             seen = f"{state or shown(result.stderr)}, waiting for:\n{shown(jobs)}"
-            return [Finding("systemd has started all there is to start", seen)]
+            return [Stalled("systemd has started all there is to start", seen)]
         sleep(_POLL_SECONDS)
     result = guest.run("! command -v cloud-init >/dev/null || cloud-init status --wait --long", SETTLE_SECONDS)
     if result.returncode == TIMED_OUT:
-        return [Finding("cloud-init is done", f"it still runs:\n{shown(result.stdout)}")]
+        return [Stalled("cloud-init is done", f"it still runs:\n{shown(result.stdout)}")]
     # cloud-init 23.4 and later: 1 is an error, 2 an error it recovered from (cloud-init status --help).
     # An error is at rest as well: what is asked next must still not come before the last DHCP answer.
     wait_for_quiet_network(guest, sleep)

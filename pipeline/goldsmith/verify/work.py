@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -16,17 +16,20 @@ from goldsmith.settings import Settings
 from goldsmith.store.manifest import SETTLED, Firmware, Layer
 from goldsmith.verify import appliance, boots
 from goldsmith.verify.boots import Boot
+from goldsmith.verify.console_rules.rules import ConsoleRules, built_in
 from goldsmith.verify.model import BoundCheck
 from goldsmith.verify.tree import Tree
 
 Format = Literal["qcow2", "raw"]
 
+CONSOLE = "console"
 #: goldsmith's own checks and what each proves
 BUILT_INS = {
     SETTLED: "the guest boots and comes to rest",
     "no-failed-units": "no unit failed",
     "login-prompt": "a login prompt stands on ttyS0",
     "powers-off": "the guest powers off when the button is pressed",
+    CONSOLE: "the console shows nothing that is wrong",
     "image-unchanged": "the image's file was not written to",
 }
 
@@ -68,6 +71,8 @@ class Work:
     open_disks: DiskOpener = appliance.launched
     #: how commands get into the guest
     channel: Channel = UNKNOWN
+    #: what the console of each boot is held against
+    console_rules: ConsoleRules = field(default_factory=built_in)
 
     def wanted(self, name: str) -> bool:
         return not self.only or name in self.only
@@ -75,7 +80,9 @@ class Work:
     def repeat(self, firmware: Firmware | None) -> Callable[[str], str]:
         """Gives the command that runs one check again."""
         chosen = f" --firmware {firmware}" if firmware else ""
-        return lambda name: f"goldsmith verify {shlex.quote(self.target)}{chosen} --check {name}"
+        source = self.console_rules.source
+        rules = f" --console-rules {shlex.quote(str(source))}" if source else ""
+        return lambda name: f"goldsmith verify {shlex.quote(self.target)}{chosen}{rules} --check {name}"
 
     def checks_in(self, layer: Layer, firmware: Firmware | None) -> list[BoundCheck]:
         """The checks that were asked for in a layer; the image as baked has no firmware."""

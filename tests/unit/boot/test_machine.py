@@ -11,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from goldsmith.boot import firmware
 from goldsmith.boot import machine as machine_module
 from goldsmith.boot.accelerator import Accelerator
+from goldsmith.boot.hardware import Shape
 from goldsmith.boot.instance import Instance, Network
 from goldsmith.boot.lab import Lab
 from goldsmith.boot.launcher import LocalLauncher
-from goldsmith.boot.machine import Hardware, Machine, Port, smbios_credentials
+from goldsmith.boot.machine import Hardware, Machine, Port
+from goldsmith.boot.topology import DISK_SLOT
 from goldsmith.errors import DeadlineError, HarnessError, HostError, InputError
 from goldsmith.host.deadline import Deadline
 from goldsmith.host.jail import user_jail
@@ -208,7 +211,7 @@ def test_a_missing_seed_is_the_callers_fault(
 def test_without_ovmf_the_remedy_is_named(
     settings: Settings, emulation: Accelerator, boot_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine_module, "OVMF", ())
+    monkeypatch.setattr(firmware, "OVMF", ())
     hardware = Hardware(boot_disk, disk_format="raw", firmware="uefi")
     with pytest.raises(HostError, match="package ovmf"):
         Machine(settings, hardware, tmp_path / "run", emulation, LocalLauncher()).start()
@@ -217,7 +220,7 @@ def test_without_ovmf_the_remedy_is_named(
 def test_uefi_starts_on_a_copy_of_its_variables(
     settings: Settings, emulation: Accelerator, boot_disk: Path, tmp_path: Path
 ) -> None:
-    _, template = machine_module.find_ovmf()
+    _, template = firmware.find_ovmf()
     hardware = Hardware(boot_disk, disk_format="raw", firmware="uefi", memory=256, cpus=1)
     with Machine(settings, hardware, tmp_path / "run", emulation, LocalLauncher()) as machine:
         sizes: set[tuple[int, int]] = set()
@@ -229,6 +232,21 @@ def test_uefi_starts_on_a_copy_of_its_variables(
     assert (machine.folder / "vars.fd").stat().st_size == template.stat().st_size
 
 
+def test_secure_boot_starts_on_a_copy_of_the_variables_with_the_keys(
+    settings: Settings, emulation: Accelerator, boot_disk: Path, tmp_path: Path
+) -> None:
+    _, template = firmware.find_secure_ovmf()
+    shape = Shape("q35", secure_boot=True)
+    hardware = Hardware(boot_disk, disk_format="raw", firmware="uefi", memory=256, cpus=1, shape=shape)
+    machine = Machine(settings, hardware, tmp_path / "run", emulation, LocalLauncher())
+    machine.prepare()
+    assert (machine.folder / "vars.fd").read_bytes() == template.read_bytes() != firmware.find_ovmf()[1].read_bytes()
+    with machine:
+        tree = machine.monitor.human("info qtree")
+        assert tree.count("secure = true") == 2
+        assert machine.monitor.execute("qom-get", {"path": "/machine", "property": "smm"}) == "on"
+
+
 def test_nics_stand_in_slots_from_three_on_and_the_disk_beyond(
     settings: Settings, emulation: Accelerator, boot_disk: Path, tmp_path: Path
 ) -> None:
@@ -238,7 +256,7 @@ def test_nics_stand_in_slots_from_three_on_and_the_disk_beyond(
         buses = machine.monitor.execute("query-pci")
         slots = {device["slot"]: device["class_info"].get("desc") for device in buses[0]["devices"]}
     assert slots[3] == slots[4] == "Ethernet controller"
-    assert slots[machine_module.DISK_SLOT] == "SCSI controller"
+    assert slots[DISK_SLOT] == "SCSI controller"
 
 
 def ethernet_slots(machine: Machine) -> list[int]:
@@ -290,9 +308,21 @@ def test_a_nic_is_plugged_into_a_tap_of_the_lab(
         assert f"ifname={tap}" in machine.monitor.human("info network")
 
 
-def test_smbios_strings_survive_qemus_option_parser() -> None:
-    words = smbios_credentials({"a,b": b"\x00\n"})
-    assert words == ["-smbios", "type=11,value=io.systemd.credential.binary:a,,b=AAo="]
+def test_the_caller_can_have_the_console_as_it_comes_on_a_larger_disk(
+    settings: Settings, emulation: Accelerator, boot_disk: Path, tmp_path: Path
+) -> None:
+    hardware = Hardware(boot_disk, disk_format="raw", memory=64, cpus=1, growth=1 << 30)
+    with Machine(settings, hardware, tmp_path / "run", emulation, LocalLauncher(), own_console=True) as machine:
+        machine.serial.settimeout(60)
+        heard = b""
+        while b"hello" not in heard:
+            heard += machine.serial.recv(4096)
+        assert b"\x1b[1mhello\x1b[0m" in heard
+        with pytest.raises(HarnessError, match="not started"):
+            _ = machine.console
+        (drive,) = [block for block in machine.monitor.execute("query-block") if block["device"] == "disk"]
+        assert drive["inserted"]["image"]["virtual-size"] == boot_disk.stat().st_size + (1 << 30)
+    assert machine.serial.fileno() == -1
 
 
 def test_a_machine_that_was_not_started_says_so(

@@ -1,136 +1,15 @@
 """From recipes to published images, with a bake and a verification that only pretend."""
 
-import hashlib
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any
 
 import pytest
+from work_standins import CHECKS, World
 
 from goldsmith import cli
-from goldsmith.bake import build as bake
-from goldsmith.bake.build import Built, Standing
-from goldsmith.boot.accelerator import Accelerator
-from goldsmith.commands import work
 from goldsmith.doctor import Finding
-from goldsmith.recipe.plan import Plan
-from goldsmith.store.artefacts import ArtefactStore
-from goldsmith.store.manifest import Firmware, Manifest, PackageFact, Status, Verdict, write
-from goldsmith.verify.report import Report
+from goldsmith.store.manifest import Status
 
 Captured = pytest.CaptureFixture[str]
-
-RECIPE = """\
-name: {name}
-base: {{distribution: debian, release: trixie, architecture: amd64}}
-elements: [marked]
-properties: {{os_distro: {distro}}}
-"""
-CHECKS = """\
-checks:
-  - id: mark
-    says: The mark is in the image
-    file: {path: /etc/mark, exists: true}
-"""
-
-
-@dataclass
-class World:
-    """What the pretended bake and verification do, and how often they did it."""
-
-    folder: Path
-    status: Status = "pass"
-    content: bytes = b"image"
-    builds: int = 0
-    verifications: list[dict[str, Any]] = field(default_factory=list)
-    findings: list[Finding] = field(default_factory=list)
-
-    def recipe(self, name: str = "small", distro: str = "debian") -> str:
-        path = self.folder / f"{name}.yaml"
-        path.write_text(RECIPE.format(name=name, distro=distro))
-        return str(path)
-
-    def artefact(self, plan: Plan) -> Built:
-        def fill(folder: Path) -> None:
-            (folder / bake.IMAGE).write_bytes(self.content)
-            write(folder / bake.MANIFEST, self._manifest(plan))
-
-        artefact = ArtefactStore(self.folder / "cache/artefacts").put("image", plan.digest, fill)
-        return Built(artefact.file(bake.IMAGE), work.manifests.read(artefact.file(bake.MANIFEST)), cached=False)
-
-    def _manifest(self, plan: Plan) -> Manifest:
-        return Manifest(
-            name=plan.recipe.name,
-            recipe_digest=plan.digest,
-            inputs=plan.inputs,
-            base={"distribution": "debian"},
-            elements=(),
-            packages=(PackageFact(name="dpkg", version="1", architecture="amd64"),),
-            firmware=plan.recipe.disk.firmware,
-            sha256=hashlib.sha256(self.content).hexdigest(),
-            sha512=hashlib.sha512(self.content).hexdigest(),
-            size=len(self.content),
-            virtual_size=2**30,
-            goldsmith_version="0",
-        )
-
-    def look(self, plan: Plan, settings: object, progress: object) -> Standing:
-        artefact = ArtefactStore(self.folder / "cache/artefacts").get("image", plan.digest)
-        return Standing(artefact, () if artefact else ("no image of this recipe was built yet",), None)
-
-    def build(self, plan: Plan, settings: object, progress: object, *, again: bool = False) -> Built:
-        standing = self.look(plan, settings, progress)
-        if standing.artefact and not again:
-            return work.built(plan, standing)
-        self.builds += 1
-        return self.artefact(plan)
-
-    def verify(
-        self, image: Path, checks: object, firmwares: tuple[Firmware, ...], *rest: object, **named: Any
-    ) -> Report:
-        self.verifications.append({"image": image, "firmwares": firmwares, **named})
-        verdicts = tuple(
-            Verdict(
-                layer="live",
-                element="goldsmith",
-                check="settled",
-                says="the guest boots",
-                firmware=firmware,
-                status=self.status,
-                repeat="" if self.status == "pass" else f"goldsmith verify {named['target']} --check goldsmith/settled",
-            )
-            for firmware in firmwares
-        )
-        return Report(
-            image=str(image),
-            sha256=hashlib.sha256(image.read_bytes()).hexdigest(),
-            accelerator="tcg: because",
-            firmware=firmwares,
-            complete=not named["only"],
-            verdicts=verdicts,
-            seconds=1,
-        )
-
-
-@pytest.fixture
-def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    made = World(tmp_path)
-    element = tmp_path / "elements/marked"
-    element.mkdir(parents=True)
-    (element / "schema.yaml").write_text("summary: A mark.\n")
-    (element / "checks.yaml").write_text(CHECKS)
-    monkeypatch.setenv("ELEMENTS_PATH", str(element.parent))
-    monkeypatch.setenv("GOLDSMITH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("GOLDSMITH_IMAGES", str(tmp_path / "images"))
-    monkeypatch.setattr(bake, "build", made.build)
-    monkeypatch.setattr(bake, "look", made.look)
-    monkeypatch.setattr(work, "look", made.look)
-    monkeypatch.setattr(work.doctor, "examine", lambda settings: made.findings)
-    monkeypatch.setattr(work, "verify_image", made.verify)
-    monkeypatch.setattr(work.accelerator, "choose", lambda settings: Accelerator("tcg", "because", {}, 1.0))
-    yield made
 
 
 def test_run_goes_the_whole_way_once(world: World, capsys: Captured) -> None:

@@ -5,6 +5,7 @@ import pytest
 from goldsmith.errors import HarnessError, InputError
 from goldsmith.store.manifest import Manifest, Verdict
 from goldsmith.verify.report import Report, as_text, attached, require_pass
+from goldsmith.verify.timeline import Mark, Phase, Timeline
 
 PASS = Verdict(layer="live", element="x", check="y", says="it works", status="pass", firmware="bios")
 
@@ -69,3 +70,17 @@ def test_verdicts_go_into_the_manifest_of_their_image_only() -> None:
         attached(manifest, report(PASS, complete=False))
     with pytest.raises(InputError, match="another image"):
         attached(manifest, report(PASS, sha256="c" * 64))
+
+
+def test_the_table_tells_the_course_of_a_boot() -> None:
+    phases = (Phase(name="kernel", began=0, seconds=20.04), Phase(name="initrd", began=20.04))
+    mark = Mark(rule="panic", line=3, text="Kernel panic", reason="the kernel gave up")
+    course = Timeline(firmware="bios", phases=phases, stalled="initrd", marks=(mark,))
+    silent = Timeline(firmware="uefi")
+    lines = as_text(report(PASS).model_copy(update={"timelines": (course, silent)})).splitlines()
+    assert lines[1:-1] == ["bios: kernel 20.0 s, initrd from 20.0 s on, stalled in initrd, marked on the console: 1"]
+
+
+def test_an_image_without_a_recipe_has_its_files_name() -> None:
+    assert report().title == "image.qcow2"
+    assert report().model_copy(update={"name": "debian-13"}).title == "debian-13"

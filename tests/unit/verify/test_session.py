@@ -1,148 +1,17 @@
 from __future__ import annotations
 
-import contextlib
 import json
 import subprocess
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import pytest
-from verify_standins import FakeBoot, Said
+from session_standins import Bench, bad, check, found
+from verify_standins import Said
 
-from goldsmith import settings as settings_module
-from goldsmith.boot.accelerator import Accelerator
 from goldsmith.boot.channel import Channel
 from goldsmith.errors import CheckFailedError, HarnessError, HostError, InputError
-from goldsmith.host.progress import Progress
-from goldsmith.settings import Settings
-from goldsmith.store.manifest import Firmware, Verdict
 from goldsmith.verify import report as reports
 from goldsmith.verify.report import Report
-from goldsmith.verify.session import verify_image
-from goldsmith.verify.tree import FolderTree, Tree
-from goldsmith.verify.work import Format, OpenDisks
-
-ACCELERATOR = Accelerator("tcg", "a test", {"tcg": 0.1}, 1.0)
-CREDENTIAL = Channel("credential", "a test")
-
-
-@dataclass(frozen=True)
-class Planned:
-    element: str
-    id: str
-    spec: dict[str, Any]
-
-
-def check(name: str, **assertion: Any) -> Planned:
-    return Planned("networkd", name, {"id": name, "says": "the guest is as it should be", **assertion})
-
-
-CHECKS = (
-    check("baked", file={"path": "/etc/hostname", "content": {"equals": "golden"}}),
-    check("live", command={"run": "probe", "stdout": {"equals": "ok"}}),
-    check("bios-only", command={"run": "probe"}, firmware=["bios"]),
-    check("counted", metadata={"max_requests": 40}),
-)
-
-
-@dataclass
-class Bench:
-    """An image, its boots and its disks, all stand-ins."""
-
-    folder: Path
-    settings: Settings
-    image: Path
-    boots: dict[Firmware, FakeBoot]
-    refusal: dict[Firmware, Exception] = field(default_factory=dict)
-    #: what stands in /etc/hostname, by disk
-    disks: dict[str, str] = field(default_factory=lambda: {"image": "golden", "bios": "golden", "uefi": "golden"})
-    opened: list[list[str]] = field(default_factory=list)
-    launch_error: HarnessError | None = None
-    #: how each boot was told to get commands in
-    channels: list[Channel] = field(default_factory=list)
-
-    @contextlib.contextmanager
-    def boot(
-        self,
-        image: Path,
-        form: Format,
-        firmware: Firmware,
-        folder: Path,
-        settings: Settings,
-        used: Accelerator,
-        channel: Channel,
-    ) -> Iterator[FakeBoot]:
-        self.channels.append(channel)
-        assert (image, form, used) == (self.image, "qcow2", ACCELERATOR)
-        if firmware in self.refusal:
-            raise self.refusal[firmware]
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in ("overlay.qcow2", "console.log"):
-            (folder / name).touch()
-        yield self.boots[firmware]
-
-    @contextlib.contextmanager
-    def open_disks(self, disks: Mapping[str, tuple[Path, str]], used: Accelerator) -> Iterator[OpenDisks]:
-        if self.launch_error:
-            raise self.launch_error
-        self.opened.append(list(disks))
-        bench = self
-
-        class Disks:
-            @contextlib.contextmanager
-            def tree(self, name: str) -> Iterator[Tree]:
-                root = bench.folder / "trees" / name
-                if bench.disks[name]:
-                    (root / "etc").mkdir(parents=True, exist_ok=True)
-                    (root / "etc/hostname").write_text(bench.disks[name])
-                else:
-                    raise HarnessError("no file system of it holds /etc/os-release", where=name)
-                yield FolderTree(root)
-
-        yield Disks()
-
-    def verify(
-        self,
-        *,
-        only: tuple[str, ...] = (),
-        checks: tuple[Planned, ...] = CHECKS,
-        channel: Channel | None = CREDENTIAL,
-    ) -> Report:
-        return verify_image(
-            self.image,
-            checks,
-            ("bios", "uefi"),
-            self.settings,
-            Progress(quiet=True),
-            accelerator=ACCELERATOR,
-            artefacts=self.folder / "artefacts",
-            target="recipes/debian 13.yaml",
-            only=only,
-            channel=channel,
-            boot=self.boot,
-            open_disks=self.open_disks,
-        )
-
-
-@pytest.fixture
-def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    monkeypatch.setattr("time.sleep", lambda seconds: None)
-    monkeypatch.setattr("goldsmith.verify.settle._POLL_SECONDS", 0)
-    image = tmp_path / "image.qcow2"
-    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "1M"], check=True)
-    settings = settings_module.from_environment({"HOME": str(tmp_path)})
-    firmwares: tuple[Firmware, ...] = ("bios", "uefi")
-    return Bench(tmp_path, settings, image, {firmware: FakeBoot(tmp_path / firmware) for firmware in firmwares})
-
-
-def found(report: Report) -> list[tuple[str, str, str | None, str]]:
-    return [(v.name, v.layer, v.firmware, v.status) for v in report.verdicts]
-
-
-def bad(report: Report) -> dict[tuple[str, str, str | None], Verdict]:
-    return {(v.name, v.layer, v.firmware): v for v in report.verdicts if v.status != "pass"}
 
 
 def test_all_is_asked_once_in_each_layer_and_firmware(bench: Bench) -> None:
@@ -154,6 +23,7 @@ def test_all_is_asked_once_in_each_layer_and_firmware(bench: Bench) -> None:
         ("networkd/live", "live"),
         ("networkd/counted", "network"),
         ("goldsmith/powers-off", "shutdown"),
+        ("goldsmith/console", "live"),
         ("networkd/baked", "shutdown"),
     ]
     bios = [*each[:4], ("networkd/bios-only", "live"), *each[4:]]
@@ -185,6 +55,7 @@ def test_a_failure_shows_layer_expected_seen_console_and_repeat(bench: Bench) ->
     assert (
         "  FAIL live     uefi networkd/live" in text
         and "       expected: stdout is 'ok'\n       seen:     wrong\n" in text
+        and f"                 screen: {bench.folder}/screen-1.png\n" in text
         and "       console:  Debian GNU/Linux 13\n                 debian login:\n" in text
         and "repeat:   goldsmith verify 'recipes/debian 13.yaml' --firmware uefi --check networkd/live\n" in text
     )

@@ -6,8 +6,10 @@ import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from goldsmith.boot.lines import Line
 from goldsmith.errors import HarnessError
 from goldsmith.host.deadline import Deadline
+from goldsmith.verify.console_rules.watch import Watch
 from goldsmith.verify.subjects import LiveGuest, MetadataTally, Screen
 
 CONSOLE = ("Debian GNU/Linux 13", "debian login:")
@@ -51,8 +53,13 @@ class FakeBoot:
     goes: bool = True
     requests: int = 28
     ready: bool = False
+    restarts: int = 0
     killed: bool = False
     powered_off: bool = False
+    #: what ttyS0 shows
+    lines: tuple[str, ...] = ()
+    #: names of pictures that were taken
+    pictures: list[str] = field(default_factory=list)
 
     @property
     def guest(self) -> LiveGuest:
@@ -69,6 +76,17 @@ class FakeBoot:
     @property
     def screen(self) -> Screen:
         raise HarnessError("no screen")
+
+    def observe(self, watch: Watch) -> None:
+        for number, text in enumerate(self.lines, 1):
+            watch.take(Line(number, 10.0 * number, text))
+
+    def seconds(self) -> float:
+        return 900.0
+
+    def screenshot(self, name: str) -> Path | None:
+        self.pictures.append(name)
+        return self.overlay.parent / f"screen-{len(self.pictures)}.png" if self.boots else None
 
     def wait_ready(self) -> None:
         if not self.boots:
