@@ -86,6 +86,7 @@ def test_growpart_is_asked_for_the_roots_partition(disk: Disk, status: int, ends
     assert done.stdout == "/run /dev/vda 1\n"
 
 
+@pytest.mark.fixture_tested("hybrid-boot", "rocky-9")
 def test_red_hats_grub_reads_the_boot_entries(disk: Disk) -> None:
     """A tree from a container image has no /etc/default/grub."""
     for name in ("growpart", "sfdisk", "grub2-mkconfig"):
@@ -108,6 +109,7 @@ def test_grubs_settings_that_are_there_stay(disk: Disk) -> None:
     assert disk.read("etc/default/grub") == "GRUB_ENABLE_BLSCFG=false\n"
 
 
+@pytest.mark.fixture_tested("hybrid-boot", "ubuntu-24.04", "rocky-9")
 def test_every_release_maps_to_a_package_that_it_has() -> None:
     mapped = json.loads((ELEMENTS / "hybrid-boot/pkg-map").read_text())
     asked = yaml.safe_load((ELEMENTS / "hybrid-boot/package-installs.yaml").read_text())
