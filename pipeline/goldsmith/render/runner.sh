@@ -77,6 +77,8 @@ run_phase() {
 
 apply_network() {
     if systemctl is-enabled --quiet systemd-networkd.service; then
+        # A restarted networkd keeps what router advertisements gave under the old configuration, and asks for new ones.
+        ip -6 route flush proto ra || say "old IPv6 routes could not be removed"
         systemctl restart systemd-networkd.service || die "systemd-networkd did not come up again"
         # What is ordered after network-online.target waits for cloud-init, so for this.
         /usr/lib/systemd/systemd-networkd-wait-online --timeout=30 ||

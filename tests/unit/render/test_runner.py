@@ -193,8 +193,11 @@ def test_the_network_is_configured_anew(work: Workplace, root: Root, systemctl: 
     _mark(work, boot_d='touch "$GOLDSMITH_BOOT/network"')
     root.answers["systemctl"] = systemctl
     assert root.boot(work.render("mark")).returncode == 0
-    seen = [call.split()[-1] for call in root.calls() if call.startswith("systemctl restart")]
-    assert seen == restarted
+    calls = [call for call in root.calls() if call.startswith(("systemctl restart", "ip "))]
+    assert [call.split()[-1] for call in calls if call.startswith("systemctl")] == restarted
+    # Before networkd asks for new ones, and nobody else's.
+    flushed = ["ip -6 route flush proto ra"] if "systemd-networkd.service" in restarted else []
+    assert calls[: len(flushed)] == flushed == [call for call in calls if call.startswith("ip ")]
 
 
 def test_a_network_that_nobody_changed_is_left_alone(work: Workplace, root: Root) -> None:
