@@ -109,7 +109,6 @@ def test_grubs_settings_that_are_there_stay(disk: Disk) -> None:
     assert disk.read("etc/default/grub") == "GRUB_ENABLE_BLSCFG=false\n"
 
 
-@pytest.mark.fixture_tested("hybrid-boot", "ubuntu-24.04", "rocky-9")
 def test_every_release_maps_to_a_package_that_it_has() -> None:
     mapped = json.loads((ELEMENTS / "hybrid-boot/pkg-map").read_text())
     asked = yaml.safe_load((ELEMENTS / "hybrid-boot/package-installs.yaml").read_text())

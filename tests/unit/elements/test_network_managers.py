@@ -86,7 +86,6 @@ def test_ifupdown_refuses_a_client_that_it_would_not_use(image: Image) -> None:
     assert "would take dhclient" in _refused(image, "ifupdown", DIB_IFUPDOWN_CLIENT="dhcpcd")
 
 
-@pytest.mark.fixture_tested("netplan", "ubuntu-24.04")
 def test_netplan_matches_each_word(image: Image) -> None:
     image.phase("netplan", "post-install.d", DIB_NETPLAN_MATCH="en* eth*")
     file = image.root / "etc/netplan/50-dhcp.yaml"
