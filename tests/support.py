@@ -40,11 +40,19 @@ def read(path: Path) -> Results:
 
 
 def merge(path: Path, results: Results) -> None:
-    """Put the results of a run over those of earlier ones; a test that claimed nothing takes back what it had."""
-    merged = {test: claims for test, claims in (read(path) | results).items() if claims}
-    if merged != read(path):
+    """Put the results of a run over those of earlier ones.
+
+    A test that claimed nothing stays in the file with nothing, so that it takes back what is kept elsewhere, too.
+    """
+    if results:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(merged, indent=1, sort_keys=True) + "\n")
+        path.write_text(json.dumps(read(path) | results, indent=1, sort_keys=True) + "\n")
+
+
+def keep(path: Path, results: Results) -> None:
+    """The same for the file that is committed, which holds claims only."""
+    kept = {test: claims for test, claims in (read(path) | results).items() if claims}
+    path.write_text(json.dumps(kept, indent=1, sort_keys=True) + "\n")
 
 
 def _cell(claims: Iterable[Mapping[str, Any]], element: str, guest: str, firmware: str) -> str:
@@ -85,7 +93,7 @@ def main() -> int:
     if not RESULTS.exists():
         sys.stderr.write("no results: run `make test`, and `make matrix` for the other guests\n")
         return 2
-    merge(KEPT, read(RESULTS))
+    keep(KEPT, read(RESULTS))
     README.write_text(written(README.read_text(), read(KEPT)))
     return 0
 

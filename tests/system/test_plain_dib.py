@@ -16,12 +16,16 @@ from goldsmith.settings import PROJECT_ROOT
 pytestmark = pytest.mark.system
 
 ELEMENTS = sorted(path.name for path in (PROJECT_ROOT / "elements").iterdir() if path.is_dir())
-#: something that each element leaves in the tree
+#: something that each element leaves in the tree; four managers of the network in one image make no sense, but they
+#: build
 TRACES = {
     "generalize": "./etc/apt/sources.list.d/debian.sources",
     "hybrid-boot": "./etc/repart.d/50-root.conf",
+    "ifupdown": "./etc/cloud/cloud.cfg.d/95-ifupdown-owns-network.cfg",
     "metadata-frugal": "./etc/cloud/cloud.cfg.d/95-metadata-frugal.cfg",
+    "netplan": "./etc/netplan/50-dhcp.yaml",
     "networkd": "./etc/systemd/network/80-dhcp.network",
+    "networkmanager": "./etc/cloud/cloud.cfg.d/95-networkmanager-owns-network.cfg",
     "single-default-route": "./etc/systemd/network/80-dhcp-secondary.network",
     "text-console": "./etc/default/grub.d/60-text-console.cfg",
 }

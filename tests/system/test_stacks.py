@@ -7,7 +7,7 @@ the hook that everybody knows.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +53,7 @@ def _without_element(recipe: Recipe) -> Recipe:
 
 
 @pytest.fixture(scope="session")
-def runs(request, workshop, accelerator) -> Callable[[Path], Run]:
+def runs(request, workshop, accelerator) -> Iterator[Callable[[Path], Run]]:
     """Takes all guests of this session through everything, three at a time: most of it is waiting for leases to end."""
     settings = workshop.settings
 
@@ -87,7 +87,7 @@ def runs(request, workshop, accelerator) -> Callable[[Path], Run]:
     asked = {item.callspec.params["recipe"] for item in request.session.items if item.module.__name__ == __name__}
     with ThreadPoolExecutor(max_workers=3) as pool:
         futures = {path: pool.submit(run, path) for path in sorted(asked)}
-    return lambda path: futures[path].result()
+        yield lambda path: futures[path].result()
 
 
 def _guests(paths: Iterable[Path]) -> list[object]:

@@ -11,8 +11,6 @@ from goldsmith.boot.accelerator import QEMU, Accelerator
 from goldsmith.boot.firmware import find_ovmf, find_secure_ovmf
 from goldsmith.boot.hardware import Bus, Hardware, Shape
 
-#: MiB of translated code that QEMU keeps under emulation
-TRANSLATED = 128
 #: the last place on the IDE bus, where Nova puts a config drive
 SEED_PLACE = "bus=ide.1,unit=1"
 #: Nova's NICs as QEMU names them; the others have one name
@@ -65,11 +63,8 @@ def command(hardware: Hardware, accelerator: Accelerator) -> list[str]:
     """QEMU's command line.  Raises HostError where the firmware is not installed."""
     shape = hardware.shape
     argv = [QEMU, "-name", "goldsmith", "-nodefaults", "-no-user-config", "-display", "none", "-S"]
-    # Code translated before a reboot stays in QEMU's buffer, by default up to 1 GiB of it, and every byte that GRUB
-    # copies onto a page that held a shared library goes through that page's list: minutes for each page were seen.
-    tuning = [f"tb-size={TRANSLATED}"] if accelerator.name == "tcg" else []
     machine = f"{shape.machine},smm=on" if shape.secure_boot else shape.machine
-    argv += ["-machine", machine, "-accel", ",".join([accelerator.name, *tuning]), "-cpu", _cpu(shape, accelerator)]
+    argv += ["-machine", f"{machine},accel={accelerator.name}", "-cpu", _cpu(shape, accelerator)]
     argv += ["-smp", str(hardware.cpus), "-m", str(hardware.memory), *_video(hardware)]
     argv += ["-smbios", f"type=1,manufacturer=OpenStack Foundation,product=OpenStack Nova,uuid={hardware.uuid}"]
     argv += smbios_credentials(hardware.credentials)

@@ -77,6 +77,12 @@ run_phase() {
 
 apply_network() {
     if systemctl is-enabled --quiet systemd-networkd.service; then
+        # A restarted networkd keeps the routes that router advertisements gave under the old configuration.  Nothing of
+        # a NIC survives that it goes down; networkd brings it up again.
+        for nic in /sys/class/net/*/device; do
+            nic=${nic%/device}
+            [ ! -e "$nic" ] || ip link set dev "${nic##*/}" down
+        done
         systemctl restart systemd-networkd.service || die "systemd-networkd did not come up again"
         # What is ordered after network-online.target waits for cloud-init, so for this.
         /usr/lib/systemd/systemd-networkd-wait-online --timeout=30 ||

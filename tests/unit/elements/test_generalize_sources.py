@@ -26,7 +26,13 @@ def generalize(image: Image, check: bool = True, **variables: str) -> subprocess
     return image.phase("generalize", "finalise.d", check, DIB_DISTRIBUTION_MIRROR=BUILD, **variables)
 
 
-@pytest.mark.parametrize(("vendor", "codename"), [("debian", "trixie"), ("ubuntu", "noble")])
+@pytest.mark.parametrize(
+    ("vendor", "codename"),
+    [
+        ("debian", "trixie"),
+        pytest.param("ubuntu", "noble", marks=pytest.mark.fixture_tested("generalize", "ubuntu-24.04")),
+    ],
+)
 def test_apts_sources_are_the_distributions_own(tmp_path: Path, vendor: str, codename: str) -> None:
     image = _image(tmp_path, f"ID={vendor}\nVERSION_CODENAME={codename}\n")
     image.write("etc/apt/sources.list", f"deb {BUILD} {codename} main\n")
@@ -64,6 +70,7 @@ def _rocky(tmp_path: Path, mirror: str) -> Image:
     return image
 
 
+@pytest.mark.fixture_tested("generalize", "rocky-9")
 def test_rockys_mirror_of_the_build_is_replaced(tmp_path: Path) -> None:
     image = _rocky(tmp_path, BUILD)
     generalize(image, DIB_GENERALIZE_MIRROR=f"{OWN}&more")

@@ -86,6 +86,7 @@ def test_growpart_is_asked_for_the_roots_partition(disk: Disk, status: int, ends
     assert done.stdout == "/run /dev/vda 1\n"
 
 
+@pytest.mark.fixture_tested("hybrid-boot", "rocky-9")
 def test_red_hats_grub_reads_the_boot_entries(disk: Disk) -> None:
     """A tree from a container image has no /etc/default/grub."""
     for name in ("growpart", "sfdisk", "grub2-mkconfig"):

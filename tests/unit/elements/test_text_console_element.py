@@ -22,7 +22,16 @@ WORDS = [
 ]  # fmt: skip
 
 
-@pytest.fixture(params=FAMILIES)
+#: guests that are proven on these trees alone
+_PROVEN = {"ubuntu": "ubuntu-24.04", "el9": "rocky-9"}
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(family, marks=pytest.mark.fixture_tested(NAME, _PROVEN[family]) if family in _PROVEN else ())
+        for family in FAMILIES
+    ]
+)
 def tree(request: pytest.FixtureRequest, tmp_path: Path) -> GrubTree:
     made = GrubTree(tmp_path / "root", request.param)
     made.generate()

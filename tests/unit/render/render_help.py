@@ -22,7 +22,7 @@ _STAND_IN = """\
 echo "${0##*/} $*" >> /calls
 [ ! -x "/answers/${0##*/}" ] || exec "/answers/${0##*/}" "$@"
 """
-STAND_INS = ("systemctl", "udevadm", "update-grub", "apt-get", "dpkg-query", "netplan", "sleep", "networkctl")
+STAND_INS = ("systemctl", "udevadm", "update-grub", "apt-get", "dpkg-query", "netplan", "sleep", "networkctl", "ip")
 
 
 @dataclass(frozen=True)

@@ -192,9 +192,16 @@ def test_a_reboot_is_asked_for_once_and_holds_cloud_init_back(work: Workplace, r
 def test_the_network_is_configured_anew(work: Workplace, root: Root, systemctl: str, restarted: list[str]) -> None:
     _mark(work, boot_d='touch "$GOLDSMITH_BOOT/network"')
     root.answers["systemctl"] = systemctl
+    for path in ("ens3/device", "ens4/device", "br0"):
+        (root.folder / "sys/class/net" / path).mkdir(parents=True)
     assert root.boot(work.render("mark")).returncode == 0
-    seen = [call.split()[-1] for call in root.calls() if call.startswith("systemctl restart")]
-    assert seen == restarted
+    calls = [call for call in root.calls() if call.startswith(("systemctl restart", "ip "))]
+    assert [call.split()[-1] for call in calls if call.startswith("systemctl")] == restarted
+    # The old configuration goes with the link, before networkd makes the new one; the bridge is somebody else's.
+    downed = (
+        ["ip link set dev ens3 down", "ip link set dev ens4 down"] if "systemd-networkd.service" in restarted else []
+    )
+    assert calls[: len(downed)] == downed == [call for call in calls if call.startswith("ip ")]
 
 
 def test_a_network_that_nobody_changed_is_left_alone(work: Workplace, root: Root) -> None:
