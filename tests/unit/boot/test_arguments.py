@@ -76,7 +76,7 @@ def test_every_property_changes_the_machine_and_only_its_part() -> None:
         ({"hw_disk_bus": "usb"}, "usb-storage,drive=disk,bus=usb.0,bootindex=1"),
         ({"hw_cdrom_bus": "sata"}, "ide-cd,drive=seed,bus=sata.1"),
         ({"hw_vif_model": "e1000"}, "e1000,netdev=net0,mac=fa:16:3e:00:00:01,romfile=,addr=0x3"),
-        ({"hw_machine_type": "pc-i440fx-7.2"}, "pc-i440fx-7.2"),
+        ({"hw_machine_type": "pc-i440fx-7.2"}, "pc-i440fx-7.2,accel=tcg"),
         ({"hw_video_model": "cirrus"}, "cirrus"),
         ({"hw_video_model": "none"}, "none"),
         ({"hw_tpm_version": "2.0"}, "tpm-tis,tpmdev=tpm0"),

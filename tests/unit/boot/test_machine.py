@@ -315,7 +315,7 @@ def test_the_caller_can_have_the_console_as_it_comes_on_a_larger_disk(
     with Machine(settings, hardware, tmp_path / "run", emulation, LocalLauncher(), own_console=True) as machine:
         machine.serial.settimeout(60)
         heard = b""
-        while b"hello" not in heard:
+        while b"hello\x1b[0m" not in heard:
             heard += machine.serial.recv(4096)
         assert b"\x1b[1mhello\x1b[0m" in heard
         with pytest.raises(HarnessError, match="not started"):
