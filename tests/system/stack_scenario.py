@@ -26,9 +26,10 @@ from goldsmith.host.deadline import Deadline
 from goldsmith.host.files import file_digest
 from goldsmith.settings import Settings
 from goldsmith.verify import appliance, channels, settle
-from goldsmith.verify.boots import BOOT_SECONDS, lab_machine
+from goldsmith.verify.boots import BOOT_SECONDS
 from goldsmith.verify.compare import Finding
 from goldsmith.verify.kinds.network import RouteAssertion, nics, route
+from goldsmith.verify.machines import BootPlan, lab_machine
 from goldsmith.verify.subjects import LiveGuest
 
 #: seconds that the server which is to answer last waits
@@ -286,9 +287,8 @@ def run_scenario(
     channel = channels.chosen(image, "qcow2", file_digest(image), settings, accelerator, appliance.launched)
     instance = Instance(str(uuid.uuid4()), "goldsmith-stack", make_nics(NETWORKS))
     networks = (*NETWORKS, LATER)
-    with lab_machine(
-        image, "qcow2", "bios", folder, settings, accelerator, channel, networks, instance, guest_files
-    ) as (machine, lab):
+    plan = BootPlan(image, "qcow2", "bios", folder, settings, accelerator, channel)
+    with lab_machine(plan, networks, instance, guest_files) as (machine, lab):
         try:
             yield from Scenario(machine, lab).run(steps)
         finally:

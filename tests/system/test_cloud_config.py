@@ -21,7 +21,8 @@ from goldsmith.render.cloud_config import Rendered, render
 from goldsmith.render.userdata import Part
 from goldsmith.settings import PROJECT_ROOT
 from goldsmith.store.manifest import BUILT_IN
-from goldsmith.verify.boots import BOOT_SECONDS, NETWORKS, LabBoot, lab_machine
+from goldsmith.verify.boots import BOOT_SECONDS, LabBoot
+from goldsmith.verify.machines import NETWORKS, BootPlan, lab_machine
 from goldsmith.verify.report import Report
 from goldsmith.verify.session import verify_image
 
@@ -67,14 +68,11 @@ class _Rebooting(LabBoot):
 
 def _booted(plan: Plan, image: Path, rendered: Rendered, workshop, accelerator: Accelerator, name: str) -> Report:
     @contextlib.contextmanager
-    def boot(image, image_format, firmware, folder, settings, accelerator, channel) -> Iterator[LabBoot]:
+    def boot(plan: BootPlan) -> Iterator[LabBoot]:
         instance = Instance(str(uuid.uuid4()), "stock", make_nics(NETWORKS), user_data=rendered.document)
         kind = _Rebooting if rendered.reboots else LabBoot
-        with lab_machine(image, image_format, firmware, folder, settings, accelerator, channel, NETWORKS, instance) as (
-            machine,
-            lab,
-        ):
-            yield kind(machine, lab, folder)
+        with lab_machine(plan, NETWORKS, instance) as (machine, lab):
+            yield kind(machine, lab, plan.folder)
 
     checks = [*(check for check in plan.checks if check.element in rendered.applied), *_own_checks(rendered)]
     return verify_image(

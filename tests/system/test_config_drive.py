@@ -21,8 +21,9 @@ from goldsmith.host.deadline import Deadline
 from goldsmith.host.files import file_digest
 from goldsmith.settings import Settings
 from goldsmith.verify import appliance, channels, settle
-from goldsmith.verify.boots import BOOT_SECONDS, NETWORKS, discard, lab_machine
+from goldsmith.verify.boots import BOOT_SECONDS
 from goldsmith.verify.compare import Finding
+from goldsmith.verify.machines import NETWORKS, BootPlan, discard, lab_machine
 from goldsmith.verify.subjects import LiveGuest
 
 pytestmark = [pytest.mark.system, pytest.mark.matrix]
@@ -60,9 +61,8 @@ def boot_and_ask(
     channel = channels.chosen(image, "qcow2", file_digest(image), settings, accelerator, appliance.launched)
     instance = Instance(str(uuid.uuid4()), NAME, make_nics(NETWORKS), key=("mine", KEY))
     try:
-        with lab_machine(
-            image, "qcow2", "bios", folder, settings, accelerator, channel, NETWORKS, instance, datasource=datasource
-        ) as (machine, lab):
+        plan = BootPlan(image, "qcow2", "bios", folder, settings, accelerator, channel, datasource=datasource)
+        with lab_machine(plan, NETWORKS, instance) as (machine, lab):
             machine.guest.wait_ready(Deadline.after(BOOT_SECONDS * machine.scale))
             guest = LiveGuest(machine.guest, machine.scale)
             unsettled = settle.settled(guest)

@@ -27,7 +27,7 @@ from goldsmith.boot.terminal import LEAVE_NAME, End, interact
 from goldsmith.commands.context import Context
 from goldsmith.errors import InputError
 from goldsmith.host.files import locked
-from goldsmith.verify import boots
+from goldsmith.verify import machines
 
 #: descriptors of the terminal
 KEYS, SCREEN = 0, 1
@@ -81,9 +81,9 @@ def networks(count: int) -> tuple[Network, ...]:
     """The networks of verify, and more like them."""
     more = (
         Network(f"network{n}", f"10.{20 + 10 * n}.0.0/24", f"10.{20 + 10 * n}.0.1", subnet6=f"fd20:{20 + 10 * n}::/64")
-        for n in range(len(boots.NETWORKS), count)
+        for n in range(len(machines.NETWORKS), count)
     )
-    return (*boots.NETWORKS, *more)[:count]
+    return (*machines.NETWORKS, *more)[:count]
 
 
 def run(wanted: Wanted, context: Context) -> Done:
@@ -112,10 +112,10 @@ def run(wanted: Wanted, context: Context) -> Done:
             firmware=wanted.firmware,
             ports=lab.ports(),
             uuid=instance.uuid,
-            memory=boots.MEMORY,
+            memory=machines.MEMORY,
             credentials={},
             shape=wanted.shape,
-            growth=boots.GROWTH,
+            growth=machines.GROWTH,
             vnc=wanted.vnc is not None,
         )
         machine = Machine(context.settings, hardware, folder, chosen, lab.jail, own_console=wanted.console)
@@ -208,7 +208,7 @@ def described(wanted: Wanted, chosen: accelerator.Accelerator, instance: Instanc
         *([f"TPM {shape.tpm_version} ({shape.tpm_model})"] if shape.tpm_version else []),
         *(["clock in local time, Hyper-V"] if shape.windows else []),
     ]
-    yield f"machine  {', '.join(parts)}; {boots.MEMORY} MiB"
+    yield f"machine  {', '.join(parts)}; {machines.MEMORY} MiB"
     yield f"runs on  {chosen.name}: {chosen.reason}"
     for index, nic in enumerate(instance.nics):
         six = f", {nic.address6}" if nic.address6 else ""

@@ -1,7 +1,7 @@
 """From recipes to proven, published images: the steps that plan, build, verify, publish and run share.
 
 A proof is a complete report of a verification.  It is kept beside the store by what it is about: the image's sha256,
-the checks, and the firmwares; it holds as long as none of them changes.
+the checks, the firmwares, and the properties that shape the machine; it holds as long as none of them changes.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from pathlib import Path
 from goldsmith import doctor
 from goldsmith.bake.build import IMAGE, MANIFEST, Built, Standing, look
 from goldsmith.boot import accelerator
+from goldsmith.boot.properties import SHAPING, firmware_from
 from goldsmith.commands.context import Context
 from goldsmith.errors import GoldsmithError, HostError, InputError, Problem
 from goldsmith.host.files import document_digest, write_text
@@ -100,8 +101,15 @@ def existing(plan: Plan, context: Context) -> Built:
     return built(plan, look(plan, context.settings, context.progress))
 
 
+def _firmwares(plan: Plan) -> tuple[Firmware, ...]:
+    """What Nova may boot the image with: the properties' choice, and where they leave it to the cloud, the disk's."""
+    named = firmware_from(properties(plan))
+    return (named,) if named else plan.recipe.disk.firmware
+
+
 def _proof_path(plan: Plan, sha256: str, settings: Settings) -> Path:
-    about = document_digest([sha256, plan.checks_digest, sorted(plan.recipe.disk.firmware)])
+    shaping = {name: value for name, value in properties(plan).items() if name in SHAPING}
+    about = document_digest([sha256, plan.checks_digest, sorted(_firmwares(plan)), shaping])
     return settings.cache_dir / "proofs" / f"{about}.json"
 
 
@@ -142,7 +150,7 @@ def verified(
     the commands that repeat a check need both.
     """
     part = part or Selection()
-    firmwares = part.firmwares or plan.recipe.disk.firmware
+    firmwares = part.firmwares or _firmwares(plan)
     folder = reports_folder(plan.recipe.name, context.settings)
     began = time.time()
     report = verify_image(
@@ -155,9 +163,10 @@ def verified(
         artefacts=folder,
         target=target,
         only=part.checks,
+        properties=properties(plan),
         console_rules=part.console_rules,
     )
-    whole = report.complete and set(firmwares) == set(plan.recipe.disk.firmware)
+    whole = report.complete and set(firmwares) == set(_firmwares(plan))
     # What was overlooked for once must not be published later.
     if whole and part.console_rules is None:
         write_text(_proof_path(plan, report.sha256, context.settings), report.model_dump_json(indent=2) + "\n")

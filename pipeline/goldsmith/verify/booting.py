@@ -67,10 +67,7 @@ def boot_one(work: Work, firmware: Firmware, register: Callable[[Boot], None]) -
         return Place(layer, firmware, console, work.repeat(firmware))
 
     try:
-        folder = work.artefacts / firmware
-        with work.boot(
-            work.image, work.image_format, firmware, folder, work.settings, work.accelerator, work.channel
-        ) as boot:
+        with work.boot(work.boot_plan(firmware)) as boot:
             register(boot)
             done.overlay = boot.overlay
             watch.restarts = boot.restarts

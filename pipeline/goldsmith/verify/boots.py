@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import re
 import threading
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
-from goldsmith.boot.accelerator import Accelerator
-from goldsmith.boot.channel import NEEDS, Channel, GuestFile, unit_files, user_data
-from goldsmith.boot.guest import Guest, credentials
-from goldsmith.boot.instance import Instance, Network, make_nics
+from goldsmith.boot.guest import Guest
+from goldsmith.boot.instance import Instance, make_nics
 from goldsmith.boot.lab import Lab
-from goldsmith.boot.machine import Hardware, Machine
-from goldsmith.boot.seed import Datasource, make_seed
+from goldsmith.boot.machine import Machine
 from goldsmith.errors import DeadlineError, HarnessError
 from goldsmith.host.deadline import Deadline
 from goldsmith.host.files import write_json
-from goldsmith.host.run import run
-from goldsmith.settings import Settings
-from goldsmith.store.manifest import Firmware
-from goldsmith.verify import appliance
 from goldsmith.verify.console_rules.watch import Watch
+from goldsmith.verify.machines import NETWORKS, BootPlan, lab_machine
 from goldsmith.verify.settle import LOGIN_PROMPT
 from goldsmith.verify.subjects import LiveGuest, MetadataTally, Result, Screen
 from goldsmith.verify.timeline import Mark
@@ -38,20 +31,8 @@ LOGIN_SECONDS = 60.0
 POWER_OFF_SECONDS = 240.0
 #: seconds in which a guest that is lost may say why
 LAST_WORDS_SECONDS = 3.0
-#: MiB of a guest's memory, and what QEMU takes beside it
-MEMORY = 1024
-MEMORY_BESIDE = 512
-#: what the disk of a boot is larger than the image, as a flavor's is, so that growing can be seen
-GROWTH = 2**30
 #: last lines of the console in a verdict
 CONSOLE_LINES = 15
-
-# The first NIC's server answers last: a guest that just takes the first default route it is offered is found out.
-# Each advertises itself as an IPv6 router, too.
-NETWORKS = (
-    Network("primary", "10.20.0.0/24", "10.20.0.1", reply_delay=3, subnet6="fd20:20::/64"),
-    Network("secondary", "10.30.0.0/24", "10.30.0.1", subnet6="fd20:30::/64"),
-)
 
 
 class Boot(Protocol):
@@ -217,78 +198,8 @@ def _over(watch: Watch | None) -> HarnessError | None:
 
 
 @contextlib.contextmanager
-def lab_boot(
-    image: Path,
-    image_format: Literal["qcow2", "raw"],
-    firmware: Firmware,
-    folder: Path,
-    settings: Settings,
-    accelerator: Accelerator,
-    channel: Channel,
-) -> Iterator[Boot]:
-    """Power a machine on.  The overlay stays in ``folder`` after the end."""
-    instance = Instance(str(uuid.uuid4()), f"goldsmith-{firmware}", make_nics(NETWORKS))
-    with lab_machine(image, image_format, firmware, folder, settings, accelerator, channel, NETWORKS, instance) as (
-        machine,
-        lab,
-    ):
-        yield LabBoot(machine, lab, folder)
-
-
-@contextlib.contextmanager
-def lab_machine(
-    image: Path,
-    image_format: Literal["qcow2", "raw"],
-    firmware: Firmware,
-    folder: Path,
-    settings: Settings,
-    accelerator: Accelerator,
-    channel: Channel,
-    networks: Sequence[Network],
-    instance: Instance,
-    guest_files: Sequence[GuestFile] = (),
-    datasource: Datasource = "metadata",
-) -> Iterator[tuple[Machine, Lab]]:
-    """A running machine on ``networks`` whose guest's end of the channel is started as ``channel`` says.
-
-    ``guest_files`` are written to its disk before; the image stays as it is.  ``datasource`` is what tells the guest
-    about itself; the metadata service answers, and counts, beside a disk too.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    larger = folder / "larger.qcow2"
-    _grow(image, image_format, larger)
-    written = [*guest_files, *(unit_files() if channel.kind == "unit" else ())]
-    if written:
-        appliance.write_files(larger, written, accelerator)
-    if channel.kind == "cloud-init":
-        instance = dataclasses.replace(instance, user_data=user_data(instance.user_data))
-    with Lab(settings, networks, instance) as lab:
-        hardware = Hardware(
-            disk=larger,
-            disk_format="qcow2",
-            seed=make_seed(instance, datasource, folder / "seed.iso"),
-            firmware=firmware,
-            ports=lab.ports(),
-            uuid=instance.uuid,
-            memory=MEMORY,
-            credentials=credentials() if channel.kind == "credential" else {},
-            channel_needs=NEEDS[channel.kind],
-        )
-        with Machine(settings, hardware, folder, accelerator, lab.jail) as machine:
-            yield machine, lab
-
-
-def _grow(image: Path, image_format: str, larger: Path) -> None:
-    """A disk over the image, larger by GROWTH."""
-    larger.unlink(missing_ok=True)
-    info = run(["qemu-img", "info", "--output=json", "-f", image_format, image], deadline=60).stdout
-    size = int(json.loads(info)["virtual-size"]) + GROWTH
-    backing = ["-F", image_format, "-b", str(image.absolute())]
-    run(["qemu-img", "create", "-q", "-f", "qcow2", *backing, str(larger), str(size)], deadline=60)
-
-
-def discard(folder: Path) -> None:
-    """Remove what a boot leaves that nobody wants to read."""
-    for pattern in ("*.qcow2", "*.sock", "seed.iso", "vars.fd", "screen.vga"):
-        for path in folder.glob(pattern):
-            path.unlink()
+def lab_boot(plan: BootPlan) -> Iterator[Boot]:
+    """Power a machine on.  The overlay stays in the plan's folder after the end."""
+    instance = Instance(str(uuid.uuid4()), f"goldsmith-{plan.firmware}", make_nics(NETWORKS))
+    with lab_machine(plan, NETWORKS, instance) as (machine, lab):
+        yield LabBoot(machine, lab, plan.folder)

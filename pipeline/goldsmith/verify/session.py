@@ -8,18 +8,19 @@ import difflib
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from goldsmith.boot.accelerator import Accelerator
 from goldsmith.boot.channel import Channel
+from goldsmith.boot.seed import Datasource
 from goldsmith.errors import GoldsmithError, HarnessError, InputError
 from goldsmith.host.files import file_digest, write_json, write_text
 from goldsmith.host.progress import Progress
 from goldsmith.settings import Settings
 from goldsmith.store.manifest import BUILT_IN, Firmware, Verdict
-from goldsmith.verify import appliance, boots, channels, report
+from goldsmith.verify import appliance, boots, channels, machines, report
 from goldsmith.verify.booting import Booted, boot_one, needed
 from goldsmith.verify.boots import Boot
 from goldsmith.verify.compare import Finding
@@ -46,6 +47,8 @@ def verify_image(
     target: str,
     only: Collection[str] = (),
     channel: Channel | None = None,
+    properties: Mapping[str, str] | None = None,
+    datasource: Datasource = "metadata",
     console_rules: ConsoleRules | None = None,
     boot: BootMaker = boots.lab_boot,
     open_disks: DiskOpener = appliance.launched,
@@ -54,7 +57,9 @@ def verify_image(
 
     ``only`` selects checks by "element/id"; ``target`` is what the user named, for the command that repeats a check.
     ``channel`` is how commands get into the guest; where it is not given, what lies in the image decides.
-    ``console_rules`` are what each boot's console is held against; goldsmith's own where they are not given.
+    ``properties`` are those of the image in Glance, which shape the machine as Nova does; ``datasource`` is what tells
+    the guest about itself.  ``console_rules`` are what each boot's console is held against; goldsmith's own where they
+    are not given.
     ``artefacts`` keeps report.json, report.txt and a folder per firmware.  A check that fails, or that the harness
     breaks on, is a verdict; raises InputError where the checks, the selection or the image are wrong.
     """
@@ -74,7 +79,11 @@ def verify_image(
         boot=boot,
         open_disks=open_disks,
         console_rules=console_rules or built_in(),
+        properties=properties or {},
+        datasource=datasource,
     )
+    for firmware in firmwares:
+        work.boot_plan(firmware)
     artefacts.mkdir(parents=True, exist_ok=True)
     digest = file_digest(image)
     to_boot = [firmware for firmware in firmwares if needed(work, firmware)]
@@ -88,7 +97,7 @@ def verify_image(
         verdicts += _read_disks(work, booted)
     finally:
         for firmware in firmwares:
-            boots.discard(artefacts / firmware)
+            machines.discard(artefacts / firmware)
     verdicts += _unchanged(work, digest)
     order: tuple[Firmware | None, ...] = (None, *firmwares)
     result = Report(
@@ -142,7 +151,7 @@ def _boot_all(work: Work, firmwares: Sequence[Firmware]) -> list[Booted]:
 def _room_for_two() -> bool:
     fields = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines() if ":" in line)
     available = int(fields.get("MemAvailable", "0 kB").split()[0]) // 1024
-    return len(os.sched_getaffinity(0)) >= 2 and available >= 2 * (boots.MEMORY + boots.MEMORY_BESIDE)
+    return len(os.sched_getaffinity(0)) >= 2 and available >= 2 * (machines.MEMORY + machines.MEMORY_BESIDE)
 
 
 def _read_disks(work: Work, booted: Sequence[Booted]) -> list[Verdict]:

@@ -11,12 +11,15 @@ from typing import Literal, Protocol
 
 from goldsmith.boot.accelerator import Accelerator
 from goldsmith.boot.channel import Channel
+from goldsmith.boot.properties import shape_here
+from goldsmith.boot.seed import Datasource
 from goldsmith.host.progress import Progress
 from goldsmith.settings import Settings
 from goldsmith.store.manifest import SETTLED, Firmware, Layer
 from goldsmith.verify import appliance, boots
 from goldsmith.verify.boots import Boot
 from goldsmith.verify.console_rules.rules import ConsoleRules, built_in
+from goldsmith.verify.machines import BootPlan
 from goldsmith.verify.model import BoundCheck
 from goldsmith.verify.tree import Tree
 
@@ -33,9 +36,8 @@ BUILT_INS = {
     "image-unchanged": "the image's file was not written to",
 }
 
-#: makes a boot of image, format and firmware that keeps its logs in a folder: ``boots.lab_boot``
-BootMaker = Callable[[Path, Format, Firmware, Path, Settings, Accelerator, Channel], AbstractContextManager[Boot]]
-
+#: makes a boot: ``boots.lab_boot``
+BootMaker = Callable[[BootPlan], AbstractContextManager[Boot]]
 
 #: before anybody looked at the image
 UNKNOWN = Channel("credential", "the image was not looked at")
@@ -71,11 +73,28 @@ class Work:
     open_disks: DiskOpener = appliance.launched
     #: how commands get into the guest
     channel: Channel = UNKNOWN
+    #: of the image in Glance: they shape the machine
+    properties: Mapping[str, str] = field(default_factory=dict)
+    datasource: Datasource = "metadata"
     #: what the console of each boot is held against
     console_rules: ConsoleRules = field(default_factory=built_in)
 
     def wanted(self, name: str) -> bool:
         return not self.only or name in self.only
+
+    def boot_plan(self, firmware: Firmware) -> BootPlan:
+        """What to boot with a firmware.  Raises InputError where the properties make no machine that this host has."""
+        return BootPlan(
+            self.image,
+            self.image_format,
+            firmware,
+            self.artefacts / firmware,
+            self.settings,
+            self.accelerator,
+            self.channel,
+            shape_here(self.properties, firmware),
+            self.datasource,
+        )
 
     def repeat(self, firmware: Firmware | None) -> Callable[[str], str]:
         """Gives the command that runs one check again."""

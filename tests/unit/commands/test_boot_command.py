@@ -28,7 +28,7 @@ from goldsmith.commands import boot_session, work
 from goldsmith.commands.boot_session import Vnc, Wanted
 from goldsmith.errors import InputError
 from goldsmith.host.deadline import Deadline
-from goldsmith.verify import boots
+from goldsmith.verify import machines
 
 Captured = pytest.CaptureFixture[str]
 
@@ -50,9 +50,9 @@ SCRIPT = """
 import signal, sys
 from goldsmith import cli
 from goldsmith.boot import accelerator
-from goldsmith.verify import boots
+from goldsmith.verify import machines
 signal.signal(signal.SIGINT, signal.default_int_handler)
-boots.MEMORY = 64
+machines.MEMORY = 64
 accelerator.choose = lambda settings: accelerator.Accelerator("tcg", "a test", {}, 1.0)
 sys.exit(cli.main(sys.argv[1:]))
 """
@@ -190,7 +190,7 @@ def test_a_guest_that_powers_off_ends_it_and_its_overlay_can_be_kept(
     overlay = terminal.cache / "boots" / kept / "overlay.qcow2"
     assert f"kept: {overlay}" in terminal.shown.replace("\r\n", "")
     info = json.loads(subprocess.check_output(["qemu-img", "info", "--output=json", overlay]))
-    assert info["virtual-size"] == disk.stat().st_size + boots.GROWTH
+    assert info["virtual-size"] == disk.stat().st_size + machines.GROWTH
     assert (overlay.parent / "console.log").read_bytes() == b"hello\r\n!"
     assert list(overlay.parent.rglob("*.sock")) == []
     assert terminal.left() == []
@@ -367,7 +367,7 @@ def test_what_is_said_of_the_machine() -> None:
     shape = Shape("q35", disk_bus="scsi", scsi_model="virtio-scsi", secure_boot=True, tpm_version="2.0", windows=True)
     wanted = Wanted(Path("/i.qcow2"), "qcow2", "uefi", shape, key=("k", "ssh-ed25519 AAAA"))
     nets = boot_session.networks(8)
-    assert nets[:2] == boots.NETWORKS
+    assert nets[:2] == machines.NETWORKS
     assert len({network.subnet for network in nets}) == 8
     instance = Instance("u", "name", make_nics(nets))
     said = "\n".join(boot_session.described(wanted, Accelerator("kvm", "fast", {}, 1.0), instance))

@@ -17,10 +17,11 @@ from goldsmith.host.progress import Progress
 from goldsmith.settings import Settings
 from goldsmith.store.manifest import Firmware, Verdict
 from goldsmith.verify.console_rules.rules import ConsoleRules
+from goldsmith.verify.machines import BootPlan
 from goldsmith.verify.report import Report
 from goldsmith.verify.session import verify_image
 from goldsmith.verify.tree import FolderTree, Tree
-from goldsmith.verify.work import Format, OpenDisks
+from goldsmith.verify.work import OpenDisks
 
 ACCELERATOR = Accelerator("tcg", "a test", {"tcg": 0.1}, 1.0)
 CREDENTIAL = Channel("credential", "a test")
@@ -58,28 +59,19 @@ class Bench:
     disks: dict[str, str] = field(default_factory=lambda: {"image": "golden", "bios": "golden", "uefi": "golden"})
     opened: list[list[str]] = field(default_factory=list)
     launch_error: HarnessError | None = None
-    #: how each boot was told to get commands in
-    channels: list[Channel] = field(default_factory=list)
+    #: what each boot was told
+    plans: list[BootPlan] = field(default_factory=list)
 
     @contextlib.contextmanager
-    def boot(
-        self,
-        image: Path,
-        form: Format,
-        firmware: Firmware,
-        folder: Path,
-        settings: Settings,
-        used: Accelerator,
-        channel: Channel,
-    ) -> Iterator[FakeBoot]:
-        self.channels.append(channel)
-        assert (image, form, used) == (self.image, "qcow2", ACCELERATOR)
-        if firmware in self.refusal:
-            raise self.refusal[firmware]
-        folder.mkdir(parents=True, exist_ok=True)
+    def boot(self, plan: BootPlan) -> Iterator[FakeBoot]:
+        self.plans.append(plan)
+        assert (plan.image, plan.image_format, plan.accelerator) == (self.image, "qcow2", ACCELERATOR)
+        if plan.firmware in self.refusal:
+            raise self.refusal[plan.firmware]
+        plan.folder.mkdir(parents=True, exist_ok=True)
         for name in ("overlay.qcow2", "console.log"):
-            (folder / name).touch()
-        yield self.boots[firmware]
+            (plan.folder / name).touch()
+        yield self.boots[plan.firmware]
 
     @contextlib.contextmanager
     def open_disks(self, disks: Mapping[str, tuple[Path, str]], used: Accelerator) -> Iterator[OpenDisks]:
@@ -108,6 +100,7 @@ class Bench:
         checks: tuple[Planned, ...] = CHECKS,
         channel: Channel | None = CREDENTIAL,
         console_rules: ConsoleRules | None = None,
+        properties: Mapping[str, str] | None = None,
     ) -> Report:
         return verify_image(
             self.image,
@@ -121,6 +114,7 @@ class Bench:
             only=only,
             channel=channel,
             console_rules=console_rules,
+            properties=properties,
             boot=self.boot,
             open_disks=self.open_disks,
         )

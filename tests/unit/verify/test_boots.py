@@ -18,7 +18,8 @@ from goldsmith.boot.lab import MetadataCount
 from goldsmith.boot.machine import Machine
 from goldsmith.boot.seed import Datasource
 from goldsmith.errors import HarnessError
-from goldsmith.verify import boots, session
+from goldsmith.verify import boots, machines, session
+from goldsmith.verify.machines import BootPlan
 
 CREDENTIAL = Channel("credential", "a test")
 
@@ -32,7 +33,8 @@ def test_a_boot_of_nothing_is_told_from_one_that_works(tmp_path: Path, monkeypat
     settings = settings_module.from_environment()
     folder = tmp_path / "bios"
     accelerator = Accelerator("tcg", "a test", {"tcg": 0.1}, 1.0)
-    with boots.lab_boot(image, "qcow2", "bios", folder, settings, accelerator, CREDENTIAL) as boot:
+    plan = BootPlan(image, "qcow2", "bios", folder, settings, accelerator, CREDENTIAL)
+    with boots.lab_boot(plan) as boot:
         with pytest.raises(HarnessError):
             boot.wait_ready()
         assert not boot.ready
@@ -41,9 +43,9 @@ def test_a_boot_of_nothing_is_told_from_one_that_works(tmp_path: Path, monkeypat
         assert boot.screen.display.screen_text() is not None
         assert not boot.power_off()
     info = json.loads(subprocess.check_output(["qemu-img", "info", "--output=json", boot.overlay]))
-    assert info["virtual-size"] == 64 * 2**20 + boots.GROWTH
+    assert info["virtual-size"] == 64 * 2**20 + machines.GROWTH
     assert image.read_bytes() == before
-    boots.discard(folder)
+    machines.discard(folder)
     assert sorted(path.name for path in folder.iterdir()) == [
         "console.log",
         "metadata.json",
@@ -76,10 +78,10 @@ def _empty(folder: Path) -> Path:
 @pytest.mark.parametrize("datasource", ["config-drive", "nocloud", "metadata"])
 def test_a_disk_tells_what_the_service_beside_it_tells(tmp_path: Path, datasource: Datasource) -> None:
     instance = Instance(
-        "6a1d0bb2-95f8-4b6c-8c1e-7d1f37f1b7c0", "guest", make_nics(boots.NETWORKS), user_data="#!/bin/sh\n"
+        "6a1d0bb2-95f8-4b6c-8c1e-7d1f37f1b7c0", "guest", make_nics(machines.NETWORKS), user_data="#!/bin/sh\n"
     )
     folder = tmp_path / "bios"
-    with boots.lab_machine(
+    plan = BootPlan(
         _empty(tmp_path),
         "qcow2",
         "bios",
@@ -87,10 +89,9 @@ def test_a_disk_tells_what_the_service_beside_it_tells(tmp_path: Path, datasourc
         settings_module.from_environment(),
         Accelerator("tcg", "a test", {"tcg": 0.1}, 1.0),
         Channel("cloud-init", "a test"),
-        boots.NETWORKS,
-        instance,
         datasource=datasource,
-    ) as (machine, lab):
+    )
+    with machines.lab_machine(plan, machines.NETWORKS, instance) as (machine, lab):
         seed = folder / "seed.iso"
         assert seed.exists() is (datasource != "metadata")
         assert machine.hardware.seed == (seed if seed.exists() else None)
@@ -99,18 +100,18 @@ def test_a_disk_tells_what_the_service_beside_it_tells(tmp_path: Path, datasourc
         assert guest.UNIT in told
         if seed.exists():
             assert told.encode() in seed.read_bytes()
-    boots.discard(folder)
+    machines.discard(folder)
     assert not seed.exists()
 
 
 def test_both_networks_offer_an_ipv6_default_route() -> None:
-    prefixes = {network.prefix6 for network in boots.NETWORKS}
+    prefixes = {network.prefix6 for network in machines.NETWORKS}
     assert None not in prefixes
-    assert len(prefixes) == len(boots.NETWORKS)
+    assert len(prefixes) == len(machines.NETWORKS)
 
 
 def test_the_first_network_answers_last() -> None:
-    delays = [network.reply_delay for network in boots.NETWORKS]
+    delays = [network.reply_delay for network in machines.NETWORKS]
     assert delays[0] > max(delays[1:])
 
 

@@ -206,7 +206,7 @@ def test_an_interrupted_session_ends_its_guests(bench: Bench, monkeypatch: pytes
 
 def test_the_image_decides_how_commands_get_in_and_the_report_says_why(bench: Bench) -> None:
     report = bench.verify(channel=None)
-    assert {channel.kind for channel in bench.channels} == {"unit"}
+    assert {plan.channel.kind for plan in bench.plans} == {"unit"}
     assert bench.opened == [["image"], ["image", "bios", "uefi"]]
     assert report.channel.startswith("unit: ")
     assert "there is no cloud-init" in reports.as_text(report)
@@ -215,10 +215,10 @@ def test_the_image_decides_how_commands_get_in_and_the_report_says_why(bench: Be
 def test_a_given_channel_is_taken_without_looking(bench: Bench) -> None:
     given = Channel("cloud-init", "a test")
     assert bench.verify(channel=given).channel == "cloud-init: a test"
-    assert bench.channels == [given, given]
+    assert [plan.channel for plan in bench.plans] == [given, given]
     assert bench.opened == [["image", "bios", "uefi"]]
 
 
 def test_nothing_is_looked_for_where_nothing_is_booted(bench: Bench) -> None:
     report = bench.verify(only=("goldsmith/image-unchanged",), channel=None)
-    assert (bench.channels, bench.opened, report.channel) == ([], [], "")
+    assert (bench.plans, bench.opened, report.channel) == ([], [], "")
