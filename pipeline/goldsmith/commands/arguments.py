@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
+
+from goldsmith.errors import InputError, Problem
 
 
 def console_rules(parser: argparse.ArgumentParser) -> None:
@@ -21,3 +24,37 @@ def recipes(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "recipes", metavar="RECIPE", nargs="+", type=Path, help="a recipe's file, such as recipes/debian-13.yaml"
     )
+
+
+def shape(parser: argparse.ArgumentParser) -> None:
+    """--property K=V and --datasource WHAT"""
+    parser.add_argument(
+        "--property",
+        metavar="K=V",
+        action="append",
+        default=[],
+        help="shape the machine by this property, as Nova does; before a recipe's; can be given several times",
+    )
+    parser.add_argument(
+        "--datasource",
+        choices=("metadata", "config-drive", "nocloud"),
+        default="metadata",
+        help="where the guest learns about itself (default: the metadata service)",
+    )
+
+
+def properties_of(words: Sequence[str]) -> dict[str, str]:
+    """What --property was given.  Raises InputError with all that is wrong."""
+    found: dict[str, str] = {}
+    problems = []
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (name and equals):
+            problems.append(Problem("--property", word, "is not of the form K=V"))
+        elif name in found:
+            problems.append(Problem("--property", name, "is given twice"))
+        else:
+            found[name] = value
+    if problems:
+        raise InputError(problems=problems)
+    return found

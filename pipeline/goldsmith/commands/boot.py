@@ -6,12 +6,12 @@ import argparse
 import dataclasses
 import ipaddress
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from goldsmith.commands import arguments
 from goldsmith.commands.context import Context, Outcome
-from goldsmith.errors import InputError, Problem
+from goldsmith.errors import InputError
 
 if TYPE_CHECKING:
     from goldsmith.boot.hardware import Firmware
@@ -35,19 +35,7 @@ _KEY = re.compile(r"(ssh-|ecdsa-|sk-)[A-Za-z0-9@.-]+ [A-Za-z0-9+/]+=*( .*)?")
 def configure(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("target", metavar="RECIPE|IMAGE", type=Path, help="a recipe (*.yaml), or an image's file")
     parser.add_argument("--firmware", choices=("bios", "uefi"), help="by default what hw_firmware_type says, else bios")
-    parser.add_argument(
-        "--property",
-        metavar="K=V",
-        action="append",
-        default=[],
-        help="shape the machine by this property, as Nova does; before a recipe's; can be given several times",
-    )
-    parser.add_argument(
-        "--datasource",
-        choices=("metadata", "config-drive", "nocloud"),
-        default="metadata",
-        help="where the guest learns about itself (default: the metadata service)",
-    )
+    arguments.shape(parser)
     parser.add_argument("--user-data", metavar="FILE", type=Path, help="user-data for cloud-init")
     parser.add_argument("--ssh-key", metavar="FILE.pub", type=Path, help="public key that cloud-init lets in")
     parser.add_argument(
@@ -72,10 +60,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def execute(args: argparse.Namespace, context: Context) -> Outcome:
     from goldsmith.boot import terminal
     from goldsmith.boot.properties import firmware_from, not_applied, shape_here
-    from goldsmith.commands import boot_session, work
+    from goldsmith.commands import boot_session, proofs, work
     from goldsmith.verify.untrusted import image_format
 
-    given = properties_of(args.property)
+    given = arguments.properties_of(args.property)
     user_data, key = _user_data(args.user_data), _key(args.ssh_key)
     vnc = vnc_of(args.vnc)
     _require_numbers(args.nics, args.ssh_port)
@@ -88,7 +76,7 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
     default: Firmware = "bios"
     if args.target.suffix in (".yaml", ".yml"):
         (plan,) = work.planned([args.target], context.settings)
-        properties = {**work.properties(plan), **given}
+        properties = {**proofs.properties(plan), **given}
         image = work.existing(plan, context).image
         default = plan.recipe.disk.firmware[0]
     firmware: Firmware = args.firmware or firmware_from(properties) or default
@@ -118,23 +106,6 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
         "kept": str(done.kept) if done.kept else None,
     }
     return Outcome(document, f"{image}: {boot_session.ENDS[done.end]} after {done.seconds:.0f} s")
-
-
-def properties_of(words: Sequence[str]) -> dict[str, str]:
-    """What --property was given.  Raises InputError with all that is wrong."""
-    found: dict[str, str] = {}
-    problems = []
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not (name and equals):
-            problems.append(Problem("--property", word, "is not of the form K=V"))
-        elif name in found:
-            problems.append(Problem("--property", name, "is given twice"))
-        else:
-            found[name] = value
-    if problems:
-        raise InputError(problems=problems)
-    return found
 
 
 def vnc_of(text: str | None) -> Vnc | None:

@@ -33,13 +33,13 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
 
 
 def _document(plan: Plan, standing: Standing, context: Context) -> dict[str, Any]:
-    from goldsmith.commands import work
+    from goldsmith.commands import proofs, work
 
     build = standing.artefact is None or bool(standing.reasons)
     proven = published = False
     if not build:
         sha256 = work.built(plan, standing).manifest.sha256
-        report = work.proof(plan, sha256, context.settings)
+        report = proofs.proof(plan, sha256, context.settings)
         proven = report is not None and report.status == "pass"
         published = proven and work.published(plan, sha256, context.settings) is not None
     return {
@@ -49,7 +49,7 @@ def _document(plan: Plan, standing: Standing, context: Context) -> dict[str, Any
         "elements": [planned.element.name for planned in plan.elements],
         "dib_elements": list(plan.dib_elements),
         "environment": dict(plan.environment),
-        "properties": work.properties(plan),
+        "properties": proofs.properties(plan),
         "checks": [f"{check.element}/{check.id}" for check in plan.checks],
         "build": {"needed": build, "reasons": list(standing.reasons)},
         "verify": {"needed": not proven},

@@ -38,7 +38,7 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
 
 def _run(plan: Plan, context: Context) -> tuple[dict[str, Any], str, ExitCode]:
     from goldsmith.bake.build import build
-    from goldsmith.commands import work
+    from goldsmith.commands import proofs, verification, work
     from goldsmith.commands.verify import exit_code
     from goldsmith.verify.report import as_text
 
@@ -51,11 +51,11 @@ def _run(plan: Plan, context: Context) -> tuple[dict[str, Any], str, ExitCode]:
         "built": not built.cached,
         "reasons": list(built.reasons),
     }
-    report = work.proof(plan, sha256, context.settings)
+    report = proofs.proof(plan, sha256, context.settings)
     fresh = report is None or report.status != "pass"
     if report is None or fresh:
-        report = work.verified(plan, built.image, target, context)
-    folder = work.reports_folder(name, context.settings)
+        report = verification.verified(plan, built.image, target, context)
+    folder = verification.reports_folder(name, context.settings)
     document |= {"verified": fresh, "status": report.status, "report": report.model_dump(mode="json")}
     if report.status != "pass":
         document |= {"published": False, "image": str(built.image)}

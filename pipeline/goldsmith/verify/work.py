@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 
 from goldsmith.boot.accelerator import Accelerator
 from goldsmith.boot.channel import Channel
-from goldsmith.boot.properties import shape_here
+from goldsmith.boot.properties import firmware_from, shape_here
 from goldsmith.boot.seed import Datasource
 from goldsmith.host.progress import Progress
 from goldsmith.settings import Settings
@@ -39,6 +39,7 @@ BUILT_INS = {
 #: makes a boot: ``boots.lab_boot``
 BootMaker = Callable[[BootPlan], AbstractContextManager[Boot]]
 
+_OF_FIRMWARE = ("hw_firmware_type", "os_secure_boot")
 #: before anybody looked at the image
 UNKNOWN = Channel("credential", "the image was not looked at")
 
@@ -84,6 +85,10 @@ class Work:
 
     def boot_plan(self, firmware: Firmware) -> BootPlan:
         """What to boot with a firmware.  Raises InputError where the properties make no machine that this host has."""
+        properties = self.properties
+        if firmware_from(properties) not in (None, firmware):
+            # The disk boots with more than Nova is told to use; that is proven on the machine without these.
+            properties = {name: value for name, value in properties.items() if name not in _OF_FIRMWARE}
         return BootPlan(
             self.image,
             self.image_format,
@@ -92,7 +97,7 @@ class Work:
             self.settings,
             self.accelerator,
             self.channel,
-            shape_here(self.properties, firmware),
+            shape_here(properties, firmware),
             self.datasource,
         )
 

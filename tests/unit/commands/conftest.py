@@ -8,7 +8,7 @@ from work_standins import CHECKS, World
 
 from goldsmith.bake import build as bake
 from goldsmith.boot.accelerator import Accelerator
-from goldsmith.commands import work
+from goldsmith.commands import verification, work
 
 
 @pytest.fixture
@@ -25,6 +25,6 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
     monkeypatch.setattr(bake, "look", made.look)
     monkeypatch.setattr(work, "look", made.look)
     monkeypatch.setattr(work.doctor, "examine", lambda settings: made.findings)
-    monkeypatch.setattr(work, "verify_image", made.verify)
-    monkeypatch.setattr(work.accelerator, "choose", lambda settings: Accelerator("tcg", "because", {}, 1.0))
+    monkeypatch.setattr(verification, "verify_image", made.verify)
+    monkeypatch.setattr(verification.accelerator, "choose", lambda settings: Accelerator("tcg", "because", {}, 1.0))
     yield made

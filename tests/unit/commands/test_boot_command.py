@@ -24,7 +24,7 @@ from goldsmith.boot.accelerator import Accelerator
 from goldsmith.boot.hardware import Shape
 from goldsmith.boot.instance import Instance, make_nics
 from goldsmith.commands import boot as command
-from goldsmith.commands import boot_session, work
+from goldsmith.commands import boot_session, proofs, work
 from goldsmith.commands.boot_session import Vnc, Wanted
 from goldsmith.errors import InputError
 from goldsmith.host.deadline import Deadline
@@ -338,7 +338,7 @@ def test_a_recipe_brings_its_image_its_properties_and_its_firmware(
     plan = SimpleNamespace(recipe=SimpleNamespace(disk=SimpleNamespace(firmware=("uefi", "bios"))))
     found = {"hw_vif_model": "e1000", "hw_video_model": "cirrus", "hw_watchdog_action": "reset", "os_type": "linux"}
     monkeypatch.setattr(work, "planned", lambda paths, settings: [plan] if list(paths) == [recipe] else [])
-    monkeypatch.setattr(work, "properties", lambda of: found if of is plan else {})
+    monkeypatch.setattr(proofs, "properties", lambda of: found if of is plan else {})
     monkeypatch.setattr(work, "existing", lambda of, context: SimpleNamespace(image=disk))
     booted: list[Wanted] = []
 

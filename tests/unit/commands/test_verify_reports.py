@@ -95,6 +95,6 @@ def test_a_wrong_selection_costs_no_report(world: World, monkeypatch: pytest.Mon
     def refuse(*rest: object, **named: object) -> None:
         raise InputError("no check 'x'")
 
-    monkeypatch.setattr("goldsmith.commands.work.verify_image", refuse)
+    monkeypatch.setattr("goldsmith.commands.verification.verify_image", refuse)
     assert cli.main(["verify", recipe, "--check", "x"]) == 2
     assert (kept(world) / files.HTML).read_bytes() == before

@@ -193,9 +193,8 @@ def test_any_image_is_verified_by_a_recipe(world: World, capsys: Captured) -> No
     assert world.verifications[0]["image"] == image
 
 
-@pytest.mark.parametrize("words", [["x.qcow2"], ["r.yaml", "--recipe", "r.yaml"]])
-def test_verify_wants_one_recipe(world: World, words: list[str], capsys: Captured) -> None:
-    assert cli.main(["verify", *words]) == 2
+def test_verify_wants_one_recipe(world: World, capsys: Captured) -> None:
+    assert cli.main(["verify", "r.yaml", "--recipe", "r.yaml"]) == 2
     assert "see: goldsmith verify --help" in capsys.readouterr().err
 
 

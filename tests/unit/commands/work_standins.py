@@ -20,7 +20,7 @@ RECIPE = """\
 name: {name}
 base: {{distribution: debian, release: trixie, architecture: amd64}}
 elements: [marked]
-properties: {{os_distro: {distro}}}
+properties: {{os_distro: {distro}{more}}}
 """
 CHECKS = """\
 checks:
@@ -41,9 +41,10 @@ class World:
     verifications: list[dict[str, Any]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
 
-    def recipe(self, name: str = "small", distro: str = "debian") -> str:
+    def recipe(self, name: str = "small", distro: str = "debian", more: str = "") -> str:
+        """``more`` is properties, as YAML writes them between braces."""
         path = self.folder / f"{name}.yaml"
-        path.write_text(RECIPE.format(name=name, distro=distro))
+        path.write_text(RECIPE.format(name=name, distro=distro, more=f", {more}" if more else ""))
         return str(path)
 
     def artefact(self, plan: Plan) -> Built:
@@ -84,7 +85,7 @@ class World:
     def verify(
         self, image: Path, checks: object, firmwares: tuple[Firmware, ...], *rest: object, **named: Any
     ) -> Report:
-        self.verifications.append({"image": image, "firmwares": firmwares, **named})
+        self.verifications.append({"image": image, "checks": checks, "firmwares": firmwares, **named})
         verdicts = tuple(
             Verdict(
                 layer="live",

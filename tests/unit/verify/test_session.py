@@ -9,6 +9,7 @@ from session_standins import Bench, bad, check, found
 from verify_standins import Said
 
 from goldsmith.boot.channel import Channel
+from goldsmith.boot.properties import shape_from
 from goldsmith.errors import CheckFailedError, HarnessError, HostError, InputError
 from goldsmith.verify import report as reports
 from goldsmith.verify.report import Report
@@ -222,3 +223,25 @@ def test_a_given_channel_is_taken_without_looking(bench: Bench) -> None:
 def test_nothing_is_looked_for_where_nothing_is_booted(bench: Bench) -> None:
     report = bench.verify(only=("goldsmith/image-unchanged",), channel=None)
     assert (bench.plans, bench.opened, report.channel) == ([], [], "")
+
+
+def test_properties_shape_the_machine_of_the_firmware_they_name(bench: Bench) -> None:
+    bench.verify(properties={"hw_machine_type": "q35", "hw_firmware_type": "uefi", "os_type": "windows"})
+    shapes = {plan.firmware: plan.shape for plan in bench.plans}
+    assert all(shape.q35 and shape.windows for shape in shapes.values())
+
+
+def test_secure_boot_is_no_hindrance_to_the_other_firmware_of_the_disk(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("goldsmith.verify.work.shape_here", shape_from)
+    bench.verify(
+        properties={"hw_machine_type": "q35", "hw_firmware_type": "uefi", "os_secure_boot": "required"},
+    )
+    assert {plan.firmware: plan.shape.secure_boot for plan in bench.plans} == {"bios": False, "uefi": True}
+
+
+def test_properties_that_make_no_machine_are_refused_before_any_boot(bench: Bench) -> None:
+    with pytest.raises(InputError, match="hw_disk_bus"):
+        bench.verify(properties={"hw_disk_bus": "virtoi"})
+    assert bench.plans == []

@@ -1,0 +1,46 @@
+"""Proofs: complete reports of verifications, kept beside the store by what they are about.
+
+That is the image's sha256, the checks, the firmwares, and the properties that shape the machine; a proof holds as long
+as none of them changes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from goldsmith.boot.properties import SHAPING
+from goldsmith.host.files import document_digest, write_text
+from goldsmith.publish.properties import DiskFacts, derive
+from goldsmith.recipe.plan import Plan
+from goldsmith.recipe.releases import DISTRIBUTIONS
+from goldsmith.settings import Settings
+from goldsmith.verify.report import Report
+
+
+def properties(plan: Plan) -> dict[str, str]:
+    """Glance properties: the plan's over what its base implies.  Raises InputError where they contradict it."""
+    base = plan.recipe.base
+    facts = DiskFacts(
+        base.distribution, DISTRIBUTIONS[base.distribution].releases[base.release], plan.recipe.disk.firmware
+    )
+    return derive(plan.properties, base.architecture, facts)
+
+
+def _path(plan: Plan, sha256: str, settings: Settings) -> Path:
+    shaping = {name: value for name, value in properties(plan).items() if name in SHAPING}
+    about = document_digest([sha256, plan.checks_digest, sorted(plan.recipe.disk.firmware), shaping])
+    return settings.cache_dir / "proofs" / f"{about}.json"
+
+
+def proof(plan: Plan, sha256: str, settings: Settings) -> Report | None:
+    """The last complete report about this image, these checks and firmwares, good or bad; None if there is none."""
+    try:
+        report = Report.model_validate_json(_path(plan, sha256, settings).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return report if report.complete and report.sha256 == sha256 else None
+
+
+def keep_proof(plan: Plan, report: Report, settings: Settings) -> None:
+    """Keep a complete report."""
+    write_text(_path(plan, report.sha256, settings), report.model_dump_json(indent=2) + "\n")
