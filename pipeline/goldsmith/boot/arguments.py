@@ -10,6 +10,7 @@ from goldsmith.boot import topology
 from goldsmith.boot.accelerator import QEMU, Accelerator
 from goldsmith.boot.firmware import find_ovmf, find_secure_ovmf
 from goldsmith.boot.hardware import Bus, Hardware, Shape
+from goldsmith.boot.snapshot import DISK, VARIABLES
 
 #: the last place on the IDE bus, where Nova puts a config drive
 SEED_PLACE = "bus=ide.1,unit=1"
@@ -85,7 +86,7 @@ def command(hardware: Hardware, accelerator: Accelerator) -> list[str]:
     argv += _controllers(hardware)
     if hardware.disk:
         # The guest's writes are thrown away, so they need not reach the host's disk; not so a discard's zeroes.
-        argv += ["-drive", "if=none,id=disk,file=overlay.qcow2,format=qcow2,cache=unsafe,discard=unmap"]
+        argv += ["-drive", f"if=none,id=disk,file={DISK},format=qcow2,cache=unsafe,discard=unmap"]
         argv += _disk(shape)
     if hardware.seed:
         file = escaped(hardware.seed.absolute())
@@ -94,6 +95,8 @@ def command(hardware: Hardware, accelerator: Accelerator) -> list[str]:
     argv += ["-object", "rng-random,id=rng,filename=/dev/urandom"]
     argv += _at("virtio-rng-pci,rng=rng", topology.place(shape, topology.RNG_SLOT))
     argv += _extras(shape)
+    if hardware.saved:
+        argv += ["-loadvm", hardware.saved.name]
     return argv
 
 
@@ -127,7 +130,7 @@ def _firmware(hardware: Hardware) -> Iterator[str]:
             # Only code in system management mode writes the variables, as libvirt sets it for a secure loader.
             yield from ("-global", "driver=cfi.pflash01,property=secure,value=on")
         yield from ("-drive", f"if=pflash,unit=0,format=raw,readonly=on,file={escaped(code)}")
-        yield from ("-drive", "if=pflash,unit=1,format=raw,file=vars.fd")
+        yield from ("-drive", f"if=pflash,unit=1,format=qcow2,file={VARIABLES}")
 
 
 def _buses(hardware: Hardware) -> set[Bus]:

@@ -30,10 +30,15 @@ class Console:
 
     To be made right before power-on: lines are stamped with the seconds since.  ``log`` is a file for the raw bytes,
     which keeps their beginning and their end.  A guest that floods the console costs no more memory than another.
+    ``earlier`` is what a machine that goes on from a saved state had shown before.
     """
 
     def __init__(
-        self, connection: socket.socket, log: Path | None = None, clock: Callable[[], float] = time.monotonic
+        self,
+        connection: socket.socket,
+        log: Path | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        earlier: bytes = b"",
     ) -> None:
         self._clock = clock
         self._power_on = clock()
@@ -45,6 +50,8 @@ class Console:
         self._listeners: list[Callable[[Line], None]] = []
         self._cutter = Cutter(self._take_line)
         self._log = BoundedLog(log) if log else None
+        if earlier:
+            self._take(earlier)
         self._reader = Reader(connection, self._take)
         self._reader.start()
 

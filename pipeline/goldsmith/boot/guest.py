@@ -101,19 +101,28 @@ class Guest:
 
     ``last_words`` gives text for errors, such as the console's last lines.  ``scale`` stretches the patience of the
     protocol itself on slow machines.  ``needs`` is what starts the guest's end, for the error where it stays silent.
+    ``boot`` is the id of the boot that a machine which goes on from a saved state is in.
     """
 
     def __init__(
-        self, connection: socket.socket, *, last_words: Callable[[], str], scale: float = 1.0, needs: str = NEEDS
+        self,
+        connection: socket.socket,
+        *,
+        last_words: Callable[[], str],
+        scale: float = 1.0,
+        needs: str = NEEDS,
+        boot: str | None = None,
     ) -> None:
         self._reader = Reader(connection, self._take)
         self._last_words = last_words
         self._scale = scale
         self._needs = needs
         self._rest = b""
+        # The guest's end may be one that another process talked to before its state was saved.
+        self._series = uuid.uuid4().hex[:8]
         self._ids = itertools.count(1)
         self._answers: dict[str, _Answer] = {}
-        self._boots: list[str] = []
+        self._boots: list[str] = [boot] if boot else []
         self._hellos: set[str] = set()
         self._reader.start()
 
@@ -209,7 +218,7 @@ class Guest:
         return answer
 
     def _attempt(self, command: str, parts: list[str], seconds: int, limit: Deadline) -> _Answer:
-        identifier = str(next(self._ids))
+        identifier = f"{self._series}-{next(self._ids)}"
         answer = self._answers[identifier] = _Answer()
 
         def taken(number: int) -> Callable[[], bool]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from goldsmith.boot import guest as guest_channel
+from goldsmith.boot.snapshot import Saved
 
 Firmware = Literal["bios", "uefi"]
 Bus = Literal["virtio", "scsi", "ide", "sata", "usb"]
@@ -91,3 +92,5 @@ class Hardware:
     growth: int = 0
     #: whether the screen is served to VNC's viewers, on the socket vnc.sock
     vnc: bool = False
+    #: the state of another machine of the same make, to go on from instead of booting
+    saved: Saved | None = None

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import shutil
 import signal
 import socket
 from collections.abc import Sequence
@@ -16,7 +15,7 @@ from types import TracebackType
 from typing import TypeVar
 
 from goldsmith.boot import screen as vga
-from goldsmith.boot import sockets, topology
+from goldsmith.boot import snapshot, sockets, topology
 from goldsmith.boot.accelerator import Accelerator
 from goldsmith.boot.arguments import command, nic_device
 from goldsmith.boot.console import Console
@@ -25,6 +24,7 @@ from goldsmith.boot.guest import Guest
 from goldsmith.boot.hardware import Hardware, Port
 from goldsmith.boot.launcher import Launcher, LocalLauncher
 from goldsmith.boot.monitor import Monitor
+from goldsmith.boot.snapshot import Saved
 from goldsmith.boot.tpm import Tpm
 from goldsmith.errors import DeadlineError, HarnessError, InputError
 from goldsmith.host.deadline import Deadline
@@ -35,8 +35,8 @@ __all__ = ["Hardware", "Machine", "Port", "make_overlay"]
 
 T = TypeVar("T")
 
-#: name of a snapshot that lives for a moment
-PASSING = "passing"
+#: a snapshot that lives for a moment
+_PASSING = "passing"
 #: seconds for QEMU's monitor; the guest's own deadlines are the caller's
 START = 30.0
 
@@ -76,7 +76,7 @@ class Machine:
     ) -> None:
         self.hardware = hardware
         self.folder = folder.absolute()
-        self.overlay = self.folder / "overlay.qcow2"
+        self.overlay = self.folder / snapshot.DISK
         self.console_log = self.folder / "console.log"
         self._log = self.folder / "qemu.log"
         self._settings = settings
@@ -85,6 +85,8 @@ class Machine:
         self._name = f"qemu {self.folder}"
         self._running = False
         self._nics = len(hardware.ports)
+        #: NICs that were there, by snapshot
+        self._saved: dict[str, int] = {hardware.saved.name: self._nics} if hardware.saved else {}
         self._closers = contextlib.ExitStack()
         self._console: Console | None = None
         self._guest: Guest | None = None
@@ -126,11 +128,16 @@ class Machine:
         self.folder.mkdir(parents=True, exist_ok=True)
         if self.hardware.seed and not self.hardware.seed.is_file():
             raise InputError("no such seed", where=str(self.hardware.seed))
+        if self.hardware.saved:
+            snapshot.copy_drives(self.hardware.saved.folder, self.folder)
+            return
         if self.hardware.disk:
             make_overlay(self.hardware.disk, self.hardware.disk_format, self.overlay, self.hardware.growth)
         if self.hardware.firmware == "uefi" and not self.hardware.rom:
-            found = find_secure_ovmf() if self.hardware.shape.secure_boot else find_ovmf()
-            shutil.copyfile(found[1], self.folder / "vars.fd")
+            _, template = find_secure_ovmf() if self.hardware.shape.secure_boot else find_ovmf()
+            variables = self.folder / snapshot.VARIABLES
+            # qcow2, because only that can hold a snapshot.
+            run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", template, variables], deadline=60)
 
     def start(self) -> None:
         """Power on.  Raises HarnessError with QEMU's own words where it ends at once."""
@@ -168,13 +175,17 @@ class Machine:
             raise
 
     def _attach(self, deadline: Deadline) -> None:
-        self._console = Console(self._connect("ttyS0.sock", deadline), log=self.console_log)
+        saved = self.hardware.saved
+        self._console = Console(
+            self._connect("ttyS0.sock", deadline), log=self.console_log, earlier=saved.console if saved else b""
+        )
         self._closers.callback(self._console.close)
         self._guest = Guest(
             self._connect("ttyS1.sock", deadline),
             last_words=self._console.shown,
             scale=self.scale,
             needs=self.hardware.channel_needs,
+            boot=saved.boot if saved else None,
         )
         self._closers.callback(self._guest.close)
 
@@ -225,16 +236,38 @@ class Machine:
         not come back (1.7 million translations, 200 000 of one page).  A smaller buffer (tb-size) is no way out: with
         128 MiB it is emptied 36 times in a boot, which then takes twice as long.
         """
-        self.monitor.execute("stop")
-        try:
-            # With UEFI its variables cannot be in a snapshot: "savevm" says so, and nothing is changed.
-            if not self.monitor.human(f"savevm {PASSING}"):
-                refused = self.monitor.human(f"loadvm {PASSING}")
-                self.monitor.human(f"delvm {PASSING}")
-                if refused:
-                    raise HarnessError(f"QEMU cannot load its own snapshot: {refused.strip()}", where=str(self.folder))
-        finally:
-            self.monitor.execute("cont")
+        with snapshot.stopped(self.monitor):
+            snapshot.take(self.monitor, _PASSING, self.scale)
+            snapshot.load(self.monitor, _PASSING, self.scale)
+            snapshot.delete(self.monitor, _PASSING, self.scale)
+
+    def save(self, name: str) -> None:
+        """Keep the guest's state, to come back to; it goes on.  Raises HarnessError where QEMU cannot."""
+        with snapshot.stopped(self.monitor):
+            snapshot.take(self.monitor, name, self.scale)
+        self._saved[name] = self._nics
+
+    def restore(self, name: str, deadline: Deadline) -> None:
+        """Go back to a state that was saved while no command ran, its clock too.
+
+        Raises InputError where there is none of this name, HarnessError where a NIC was plugged in since.
+        """
+        if name not in self._saved:
+            raise InputError(f"no state was saved as {name!r}", hint=f"saved: {', '.join(self._saved) or 'none'}")
+        if self._saved[name] != self._nics:
+            raise HarnessError(f"a NIC was plugged in since {name!r} was saved", where=str(self.folder))
+        with snapshot.stopped(self.monitor):
+            snapshot.load(self.monitor, name, self.scale)
+        self.guest.wait_ready(deadline)
+
+    def keep(self, name: str, folder: Path, deadline: Deadline) -> Saved:
+        """Save the state for other processes: the drives are copied to ``folder``.  The guest goes on."""
+        boot = self.guest.wait_ready(deadline)
+        with snapshot.stopped(self.monitor):
+            snapshot.take(self.monitor, name, self.scale)
+            snapshot.copy_drives(self.folder, folder)
+        self._saved[name] = self._nics
+        return Saved(folder, name, boot, self.console_log.read_bytes())
 
     def _connect(self, name: str, deadline: Deadline) -> socket.socket:
         def attempt() -> socket.socket | None:

@@ -84,9 +84,9 @@ class Monitor:
         except (QMPError, OSError, asyncio.CancelledError, EOFError) as error:
             raise HarnessError(f"QMP {command}: QEMU is gone ({error or type(error).__name__})") from error
 
-    def human(self, line: str) -> str:
+    def human(self, line: str, *, seconds: float | None = None) -> str:
         """The text that QEMU's human monitor answers."""
-        return str(self.execute("human-monitor-command", {"command-line": line}))
+        return str(self.execute("human-monitor-command", {"command-line": line}, seconds=seconds))
 
     async def _end_tasks(self) -> None:
         tasks = asyncio.all_tasks() - {asyncio.current_task()}

@@ -88,7 +88,7 @@ def lab_machine(
 
 def discard(folder: Path) -> None:
     """Remove what a boot leaves that nobody wants to read."""
-    for pattern in ("*.qcow2", "*.sock", "seed.iso", "vars.fd", "screen.vga", "swtpm.log"):
+    for pattern in ("*.qcow2", "*.sock", "seed.iso", "screen.vga", "swtpm.log"):
         for path in folder.glob(pattern):
             path.unlink()
     shutil.rmtree(folder / "tpm", ignore_errors=True)
