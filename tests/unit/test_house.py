@@ -24,9 +24,9 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("recipe",),
     ("boot", "store"),
     ("bake", "verify", "publish", "render"),
-    ("doctor", "inspection"),
+    ("doctor", "inspection", "testing"),
     ("commands",),
-    ("cli",),
+    ("cli", "pytest_plugin"),
 )
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
 

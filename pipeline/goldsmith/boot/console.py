@@ -48,11 +48,12 @@ class Console:
         self._lines: deque[Line] = deque(maxlen=KEPT_LINES)
         self._characters = 0
         self._listeners: list[Callable[[Line], None]] = []
+        self._taps: list[Callable[[bytes], None]] = []
         self._cutter = Cutter(self._take_line)
         self._log = BoundedLog(log) if log else None
         if earlier:
             self._take(earlier)
-        self._reader = Reader(connection, self._take)
+        self._reader = Reader(connection, self._take, self._end)
         self._reader.start()
 
     def seconds(self) -> float:
@@ -63,6 +64,8 @@ class Console:
         at = self.seconds()
         if self._log:
             self._log.write(data)
+        for tap in self._taps:
+            tap(data)
         text = self._plain.feed(data)
         self._cutter.feed(text, at)
         pending = self._cutter.pending()
@@ -73,6 +76,10 @@ class Console:
         if (excess := len(self._text) - KEPT) > 0:
             self._text = self._text[excess:]
             self._position = max(0, self._position - excess)
+
+    def _end(self) -> None:
+        for tap in self._taps:
+            tap(b"")
 
     def _take_line(self, line: Line) -> None:
         if len(self._lines) == KEPT_LINES:
@@ -98,6 +105,18 @@ class Console:
             if pending := self._cutter.pending():
                 listener(pending)
             self._listeners.append(listener)
+
+    def tap(self, tap: Callable[[bytes], None]) -> None:
+        """Hand every piece of output to ``tap`` as it comes, in the reader's thread; an empty one is the end."""
+        with self._reader.condition:
+            self._taps.append(tap)
+            if self._reader.closed:
+                tap(b"")
+
+    def untap(self, tap: Callable[[bytes], None]) -> None:
+        """Take a tap off."""
+        with self._reader.condition:
+            self._taps.remove(tap)
 
     def lines(self) -> tuple[Line, ...]:
         """The last lines that hold something, the unfinished one too."""
@@ -143,8 +162,12 @@ class Console:
 
     def send(self, text: str, deadline: Deadline) -> None:
         """Type on the serial console.  Raises DeadlineError, HarnessError when the machine is gone."""
+        self.send_bytes(text.encode(), deadline)
+
+    def send_bytes(self, data: bytes, deadline: Deadline) -> None:
+        """The same for what is no text."""
         try:
-            self._reader.send(text.encode(), deadline)
+            self._reader.send(data, deadline)
         except OSError as error:
             raise HarnessError(f"the console is closed: {error}", hint=self.shown()) from error
 

@@ -75,13 +75,21 @@ def credentials() -> dict[str, bytes]:
 
 @dataclass(frozen=True)
 class GuestResult:
-    """What a command in the guest did; each text is cut at 1 MiB, ``cut`` saying so."""
+    """What a command in the guest did; each output is cut at 1 MiB, ``cut`` saying so."""
 
     command: str
     returncode: int
-    stdout: str
-    stderr: str
+    stdout_bytes: bytes
+    stderr_bytes: bytes
     cut: bool = False
+
+    @property
+    def stdout(self) -> str:
+        return self.stdout_bytes.decode(errors="replace")
+
+    @property
+    def stderr(self) -> str:
+        return self.stderr_bytes.decode(errors="replace")
 
 
 @dataclass
@@ -206,7 +214,7 @@ class Guest:
         returncode, *cut = answer.status
         if returncode in (124, 137) and deadline.passed:
             raise DeadlineError(f"the guest's command {shlex.quote(command)}", seconds, hint=self._last_words())
-        return GuestResult(command, returncode, _text(answer.output), _text(answer.errors), any(cut))
+        return GuestResult(command, returncode, _content(answer.output), _content(answer.errors), any(cut))
 
     def _ask(self, command: str, seconds: int, limit: Deadline) -> _Answer:
         encoded = base64.b64encode(command.encode()).decode()
@@ -241,9 +249,9 @@ class Guest:
         self._reader.close()
 
 
-def _text(lines: list[bytes]) -> str:
+def _content(lines: list[bytes]) -> bytes:
     # Each line is encoded by itself only up to base64's wrap, so the whole is decoded at once.
     try:
-        return base64.b64decode(b"".join(lines), validate=True).decode(errors="replace")
+        return base64.b64decode(b"".join(lines), validate=True)
     except binascii.Error as error:
         raise HarnessError(f"the guest channel: an answer came back damaged: {error}") from error

@@ -274,9 +274,13 @@ class Lab:
         self._wait_for_server(f"relay {name}", log_file, lambda: relay.LISTENING in _text(log_file))
         return self.folder / name
 
-    def metadata_log(self) -> MetadataCount:
-        """What the metadata service was asked until now."""
-        return read_metadata_log(_text(self._metadata_log))
+    def metadata_log(self, earlier: str = "") -> MetadataCount:
+        """What the metadata service was asked until now, and before, as ``earlier`` has it from another lab's log."""
+        return read_metadata_log(earlier + self.metadata_events())
+
+    def metadata_events(self) -> str:
+        """The log of the metadata service, a JSON document a line."""
+        return _text(self._metadata_log)
 
 
 def _require_tun(jail: Jail) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -151,6 +151,23 @@ def this_host() -> Host:
     except HostError:
         return Host(frozenset(_DEVICE.findall(devices)), names, secure_boot=False)
     return Host(frozenset(_DEVICE.findall(devices)), names, secure_boot=True)
+
+
+def properties_of(words: Iterable[str], option: str = "--property") -> dict[str, str]:
+    """Properties that a command line gives as K=V.  Raises InputError with all that is wrong."""
+    found: dict[str, str] = {}
+    problems = []
+    for word in words:
+        name, equals, value = word.partition("=")
+        if not (name and equals):
+            problems.append(Problem(option, word, "is not of the form K=V"))
+        elif name in found:
+            problems.append(Problem(option, name, "is given twice"))
+        else:
+            found[name] = value
+    if problems:
+        raise InputError(problems=problems)
+    return found
 
 
 def firmware_from(properties: Mapping[str, str]) -> Firmware | None:

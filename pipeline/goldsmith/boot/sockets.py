@@ -40,12 +40,15 @@ def connect(folder: Path, name: str) -> socket.socket:
 class Reader:
     """Drains a socket in a thread, so that the other end never blocks, and hands each piece to ``sink``.
 
-    ``sink`` runs with the condition held; whoever waits is woken after each piece.
+    ``sink``, and ``ended`` when the other end is gone, run with the condition held; whoever waits is woken after each.
     """
 
-    def __init__(self, connection: socket.socket, sink: Callable[[bytes], None]) -> None:
+    def __init__(
+        self, connection: socket.socket, sink: Callable[[bytes], None], ended: Callable[[], None] | None = None
+    ) -> None:
         self._connection = connection
         self._sink = sink
+        self._ended = ended
         self._write_lock = threading.Lock()
         self.condition = threading.Condition()
         self.closed = False
@@ -65,6 +68,8 @@ class Reader:
                     self._sink(data)
                 else:
                     self.closed = True
+                    if self._ended:
+                        self._ended()
                 self.condition.notify_all()
             if not data:
                 return

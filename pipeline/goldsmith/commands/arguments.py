@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
 from pathlib import Path
-
-from goldsmith.errors import InputError, Problem
 
 
 def console_rules(parser: argparse.ArgumentParser) -> None:
@@ -41,20 +38,3 @@ def shape(parser: argparse.ArgumentParser) -> None:
         default="metadata",
         help="where the guest learns about itself (default: the metadata service)",
     )
-
-
-def properties_of(words: Sequence[str]) -> dict[str, str]:
-    """What --property was given.  Raises InputError with all that is wrong."""
-    found: dict[str, str] = {}
-    problems = []
-    for word in words:
-        name, equals, value = word.partition("=")
-        if not (name and equals):
-            problems.append(Problem("--property", word, "is not of the form K=V"))
-        elif name in found:
-            problems.append(Problem("--property", name, "is given twice"))
-        else:
-            found[name] = value
-    if problems:
-        raise InputError(problems=problems)
-    return found

@@ -59,11 +59,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace, context: Context) -> Outcome:
     from goldsmith.boot import terminal
-    from goldsmith.boot.properties import firmware_from, not_applied, shape_here
+    from goldsmith.boot.properties import firmware_from, not_applied, properties_of, shape_here
     from goldsmith.commands import boot_session, proofs, work
     from goldsmith.verify.untrusted import image_format
 
-    given = arguments.properties_of(args.property)
+    given = properties_of(args.property)
     user_data, key = _user_data(args.user_data), _key(args.ssh_key)
     vnc = vnc_of(args.vnc)
     _require_numbers(args.nics, args.ssh_port)

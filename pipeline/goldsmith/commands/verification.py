@@ -25,6 +25,7 @@ from goldsmith.verify.report import Report
 from goldsmith.verify.reporting import files
 from goldsmith.verify.session import verify_image
 from goldsmith.verify.untrusted import image_format
+from goldsmith.verify.work import OnFailure
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,8 @@ class Selection:
     #: over the recipe's
     properties: Mapping[str, str] = field(default_factory=dict)
     datasource: Datasource = "metadata"
+    #: sits down at a boot that failed
+    on_failure: OnFailure | None = None
 
     @property
     def whole(self) -> bool:
@@ -44,7 +47,7 @@ class Selection:
 
         What was overlooked for once, or seen on another machine, must not be published later.
         """
-        return self == Selection(firmwares=self.firmwares)
+        return self == Selection(firmwares=self.firmwares, on_failure=self.on_failure)
 
 
 def reports_folder(name: str, settings: Settings) -> Path:
@@ -115,6 +118,7 @@ def _verified(
         properties=published,
         datasource=part.datasource,
         console_rules=part.console_rules,
+        on_failure=part.on_failure,
     )
     now = datetime.datetime.now(datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     files.forget_older(folder, firmwares, began)

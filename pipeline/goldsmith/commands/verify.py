@@ -49,12 +49,19 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     arguments.shape(parser)
     arguments.console_rules(parser)
+    parser.add_argument(
+        "--debug",
+        action="store_true",
+        help="when a check failed, leave the guest running and sit at its console before it is switched off",
+    )
     parser.add_argument("--html", metavar="FILE", type=Path, help="write the report as one HTML page to FILE, too")
     parser.add_argument("--junit", metavar="FILE", type=Path, help="write the report as JUnit XML to FILE, too")
 
 
 def execute(args: argparse.Namespace, context: Context) -> Outcome:
+    from goldsmith.boot.properties import properties_of
     from goldsmith.commands import verification, work
+    from goldsmith.commands.debug import Debugger
     from goldsmith.verify.console_rules.rules import with_users
     from goldsmith.verify.report import as_text
     from goldsmith.verify.reporting import files
@@ -69,8 +76,9 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
         tuple(args.firmware),
         tuple(args.check),
         with_users(args.console_rules) if args.console_rules else None,
-        arguments.properties_of(args.property),
+        properties_of(args.property),
         args.datasource,
+        Debugger(context) if args.debug else None,
     )
     target = str(args.target)
     if recipe := args.target if is_recipe else args.recipe:

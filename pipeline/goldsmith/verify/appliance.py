@@ -113,6 +113,18 @@ class System:
     mounts: Mapping[str, str]
 
 
+@contextlib.contextmanager
+def handle_of(image: Path, image_format: str, accelerator: Accelerator) -> Iterator[Any]:
+    """A ``guestfs.GuestFS`` with the image's root file system mounted, all of it read-only, for whoever knows the API.
+
+    Raises HostError without libguestfs, HarnessError where the appliance does not start or finds no such file system.
+    """
+    with _launched([(image, image_format)], accelerator, readonly=True) as (handle, (device,)):
+        with _watchdog(DISK_SECONDS * accelerator.scale):
+            _mount_root(handle, device, str(image))
+        yield handle
+
+
 class Appliance:
     """A running appliance; ``tree`` and ``system`` mount one root file system at a time."""
 

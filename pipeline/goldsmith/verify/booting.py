@@ -74,12 +74,17 @@ def boot_one(work: Work, firmware: Firmware, register: Callable[[Boot], None]) -
             boot.observe(watch)
             try:
                 while pending:
+                    if pending[0].name == _POWERS_OFF:
+                        _show_failure(work, boot, done)
                     ask = pending.pop(0)
                     verdict = _judged(work, place(ask.layer, boot.console), ask, boot, watch)
                     if work.wanted(verdict.name) or verdict.status != "pass":
                         done.verdicts.append(verdict)
                     if ask.name == _SETTLED and not boot.ready:
+                        _show_failure(work, boot, done)
                         raise HarnessError("not asked, because the guest does not answer")
+                if not any(ask.name == _POWERS_OFF for ask in asks):
+                    _show_failure(work, boot, done)
                 if not any(ask.name == _POWERS_OFF for ask in asks) and work.checks_in("shutdown", firmware):
                     boot.power_off()
             finally:
@@ -97,6 +102,11 @@ def boot_one(work: Work, firmware: Firmware, register: Callable[[Boot], None]) -
         console = place("live", lambda: done.console)
         done.verdicts.append(judge(console, BUILT_IN, CONSOLE, BUILT_INS[CONSOLE], lambda: _on_console(watch, done)))
     return done
+
+
+def _show_failure(work: Work, boot: Boot, done: Booted) -> None:
+    if work.on_failure and any(verdict.status != "pass" for verdict in done.verdicts):
+        work.on_failure(boot, tuple(done.verdicts))
 
 
 def _on_console(watch: Watch, done: Booted) -> list[Finding]:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import re
+import socket
 import threading
 import uuid
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol
 
+from goldsmith.boot.console_tap import tapped
 from goldsmith.boot.guest import Guest
 from goldsmith.boot.instance import Instance, make_nics
 from goldsmith.boot.lab import Lab
@@ -73,6 +76,13 @@ class Boot(Protocol):
 
     def screenshot(self, name: str) -> Path | None:
         """Take a picture of the screen; None where that cannot be had any more."""
+
+    @property
+    def where(self) -> str:
+        """Where its machine can be reached, in words."""
+
+    def console_socket(self) -> AbstractContextManager[socket.socket]:
+        """A second end of ttyS0, for a person to sit at."""
 
     def power_off(self) -> bool:
         """Press the power button; False where the guest did not go and was killed."""
@@ -156,6 +166,13 @@ class LabBoot:
         except HarnessError:
             return None
         return path
+
+    @property
+    def where(self) -> str:
+        return f"QEMU's monitor (QMP) is {self._folder / 'qmp.sock'}, the overlay {self.overlay}"
+
+    def console_socket(self) -> AbstractContextManager[socket.socket]:
+        return tapped(self._machine.console)
 
     def power_off(self) -> bool:
         self.screenshot("last")

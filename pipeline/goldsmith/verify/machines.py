@@ -18,12 +18,15 @@ from goldsmith.boot.instance import Instance, Network
 from goldsmith.boot.lab import Lab
 from goldsmith.boot.machine import Machine, make_overlay
 from goldsmith.boot.seed import Datasource, make_seed
+from goldsmith.boot.snapshot import Saved
 from goldsmith.settings import Settings
 from goldsmith.verify import appliance
 
 #: MiB of a guest's memory, and what QEMU takes beside it
 MEMORY = 1024
 MEMORY_BESIDE = 512
+#: the disk between the image and the overlay
+LARGER = "larger.qcow2"
 #: what the disk of a boot is larger than the image, as a flavor's is, so that growing can be seen
 GROWTH = 2**30
 
@@ -54,19 +57,27 @@ class BootPlan:
 
 @contextlib.contextmanager
 def lab_machine(
-    plan: BootPlan, networks: Sequence[Network], instance: Instance, guest_files: Sequence[GuestFile] = ()
+    plan: BootPlan,
+    networks: Sequence[Network],
+    instance: Instance,
+    guest_files: Sequence[GuestFile] = (),
+    *,
+    base: Path | None = None,
+    saved: Saved | None = None,
 ) -> Iterator[tuple[Machine, Lab]]:
     """A running machine on ``networks`` whose guest's end of the channel is started as the plan says.
 
-    ``guest_files`` are written to its disk before; the image stays as it is.
+    ``guest_files`` are written to its disk before; the image stays as it is.  ``base`` is a folder for what lies below
+    the overlay, by default the plan's.  With ``saved`` it goes on from that state of a machine of the same plan.
     """
     plan.folder.mkdir(parents=True, exist_ok=True)
-    larger = plan.folder / "larger.qcow2"
-    larger.unlink(missing_ok=True)
-    make_overlay(plan.image, plan.image_format, larger, GROWTH)
-    written = [*guest_files, *(unit_files() if plan.channel.kind == "unit" else ())]
-    if written:
-        appliance.write_files(larger, written, plan.accelerator)
+    larger = (base or plan.folder) / LARGER
+    if not saved:
+        larger.unlink(missing_ok=True)
+        make_overlay(plan.image, plan.image_format, larger, GROWTH)
+        written = [*guest_files, *(unit_files() if plan.channel.kind == "unit" else ())]
+        if written:
+            appliance.write_files(larger, written, plan.accelerator)
     if plan.channel.kind == "cloud-init":
         instance = dataclasses.replace(instance, user_data=user_data(instance.user_data))
     with Lab(plan.settings, networks, instance) as lab:
@@ -81,6 +92,7 @@ def lab_machine(
             credentials=credentials() if plan.channel.kind == "credential" else {},
             channel_needs=NEEDS[plan.channel.kind],
             shape=plan.shape,
+            saved=saved,
         )
         with Machine(plan.settings, hardware, plan.folder, plan.accelerator, lab.jail) as machine:
             yield machine, lab

@@ -29,7 +29,7 @@ from goldsmith.verify.evaluate import Place, broken, evaluate, judge
 from goldsmith.verify.model import BoundCheck, Planned, parse_all
 from goldsmith.verify.report import Report
 from goldsmith.verify.untrusted import image_format
-from goldsmith.verify.work import BUILT_INS, BootMaker, DiskOpener, OpenDisks, Work
+from goldsmith.verify.work import BUILT_INS, BootMaker, DiskOpener, OnFailure, OpenDisks, Work
 
 _MEMINFO = Path("/proc/meminfo")
 _UNCHANGED = "image-unchanged"
@@ -50,6 +50,7 @@ def verify_image(
     properties: Mapping[str, str] | None = None,
     datasource: Datasource = "metadata",
     console_rules: ConsoleRules | None = None,
+    on_failure: OnFailure | None = None,
     boot: BootMaker = boots.lab_boot,
     open_disks: DiskOpener = appliance.launched,
 ) -> Report:
@@ -59,7 +60,7 @@ def verify_image(
     ``channel`` is how commands get into the guest; where it is not given, what lies in the image decides.
     ``properties`` are those of the image in Glance, which shape the machine as Nova does; ``datasource`` is what tells
     the guest about itself.  ``console_rules`` are what each boot's console is held against; goldsmith's own where they
-    are not given.
+    are not given.  ``on_failure`` is called with a boot of which something failed, while it still runs.
     ``artefacts`` keeps report.json, report.txt and a folder per firmware.  A check that fails, or that the harness
     breaks on, is a verdict; raises InputError where the checks, the selection or the image are wrong.
     """
@@ -81,6 +82,7 @@ def verify_image(
         console_rules=console_rules or built_in(),
         properties=properties or {},
         datasource=datasource,
+        on_failure=on_failure,
     )
     for firmware in firmwares:
         work.boot_plan(firmware)

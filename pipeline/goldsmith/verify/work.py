@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,7 +15,7 @@ from goldsmith.boot.properties import firmware_from, shape_here
 from goldsmith.boot.seed import Datasource
 from goldsmith.host.progress import Progress
 from goldsmith.settings import Settings
-from goldsmith.store.manifest import SETTLED, Firmware, Layer
+from goldsmith.store.manifest import SETTLED, Firmware, Layer, Verdict
 from goldsmith.verify import appliance, boots
 from goldsmith.verify.boots import Boot
 from goldsmith.verify.console_rules.rules import ConsoleRules, built_in
@@ -50,6 +50,8 @@ class OpenDisks(Protocol):
     def tree(self, name: str) -> AbstractContextManager[Tree]: ...
 
 
+#: what may be done with a boot that failed
+OnFailure = Callable[[Boot, Sequence[Verdict]], None]
 #: opens disks, name to file and format: ``appliance.launched``
 DiskOpener = Callable[[Mapping[str, tuple[Path, str]], Accelerator], AbstractContextManager[OpenDisks]]
 
@@ -77,6 +79,8 @@ class Work:
     #: of the image in Glance: they shape the machine
     properties: Mapping[str, str] = field(default_factory=dict)
     datasource: Datasource = "metadata"
+    #: called with a boot that failed and its verdicts, before it is ended
+    on_failure: OnFailure | None = None
     #: what the console of each boot is held against
     console_rules: ConsoleRules = field(default_factory=built_in)
 

@@ -21,7 +21,7 @@ from goldsmith.verify.machines import BootPlan
 from goldsmith.verify.report import Report
 from goldsmith.verify.session import verify_image
 from goldsmith.verify.tree import FolderTree, Tree
-from goldsmith.verify.work import OpenDisks
+from goldsmith.verify.work import OnFailure, OpenDisks
 
 ACCELERATOR = Accelerator("tcg", "a test", {"tcg": 0.1}, 1.0)
 CREDENTIAL = Channel("credential", "a test")
@@ -101,6 +101,7 @@ class Bench:
         channel: Channel | None = CREDENTIAL,
         console_rules: ConsoleRules | None = None,
         properties: Mapping[str, str] | None = None,
+        on_failure: OnFailure | None = None,
     ) -> Report:
         return verify_image(
             self.image,
@@ -115,6 +116,7 @@ class Bench:
             channel=channel,
             console_rules=console_rules,
             properties=properties,
+            on_failure=on_failure,
             boot=self.boot,
             open_disks=self.open_disks,
         )

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from session_standins import Bench, bad, check, found
-from verify_standins import Said
+from verify_standins import FakeBoot, Said
 
 from goldsmith.boot.channel import Channel
 from goldsmith.boot.properties import shape_from
 from goldsmith.errors import CheckFailedError, HarnessError, HostError, InputError
+from goldsmith.store.manifest import Verdict
 from goldsmith.verify import report as reports
+from goldsmith.verify.boots import Boot
 from goldsmith.verify.report import Report
 
 
@@ -245,3 +248,31 @@ def test_properties_that_make_no_machine_are_refused_before_any_boot(bench: Benc
     with pytest.raises(InputError, match="hw_disk_bus"):
         bench.verify(properties={"hw_disk_bus": "virtoi"})
     assert bench.plans == []
+
+
+def test_a_boot_that_failed_is_shown_while_it_runs(bench: Bench) -> None:
+    shown: list[tuple[bool, list[str]]] = []
+
+    def look(boot: Boot, verdicts: Sequence[Verdict]) -> None:
+        assert isinstance(boot, FakeBoot)
+        shown.append((boot.powered_off, [verdict.name for verdict in verdicts if verdict.status != "pass"]))
+
+    bench.verify(on_failure=look)
+    assert shown == []
+    bench.boots["uefi"].answers["probe"] = Said("no")
+    bench.verify(on_failure=look)
+    assert shown == [(False, ["networkd/live"])]
+
+
+def test_a_boot_that_never_came_up_is_shown_once(bench: Bench) -> None:
+    shown: list[str] = []
+    bench.boots["bios"].boots = bench.boots["bios"].prompt = False
+    bench.verify(on_failure=lambda boot, verdicts: shown.append(verdicts[0].name))
+    assert shown == ["goldsmith/settled"]
+
+
+def test_checks_that_were_picked_are_shown_too(bench: Bench) -> None:
+    shown: list[str] = []
+    bench.boots["uefi"].answers["probe"] = Said("no")
+    bench.verify(only=("networkd/live",), on_failure=lambda boot, verdicts: shown.append(verdicts[0].name))
+    assert shown == ["networkd/live"]

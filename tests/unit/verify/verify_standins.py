@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
+import socket
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -104,6 +107,18 @@ class FakeBoot:
 
     def console(self) -> tuple[str, ...]:
         return CONSOLE
+
+    where: str = "nowhere"
+    #: what the person at the console of a failed boot said
+    typed: bytes = b""
+
+    @contextlib.contextmanager
+    def console_socket(self) -> Iterator[socket.socket]:
+        ours, theirs = socket.socketpair()
+        with ours, theirs:
+            ours.sendall(b"guest login: ")
+            yield theirs
+            self.typed = ours.recv(4096)
 
     def power_off(self) -> bool:
         self.powered_off = self.goes

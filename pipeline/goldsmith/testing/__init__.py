@@ -1,0 +1,1 @@
+"""pytest-goldsmith: what a suite of an image's own tests is written with (docs/pytest.md)."""
