@@ -179,12 +179,12 @@ BEGIN, END = "# BEGIN single-default-route\n", "# END single-default-route\n"
 
 def test_dhcpcd_before_the_first_boot(tmp_path: Path) -> None:
     # Before any block of an interface, or it would hold for that one alone.
-    assert dhcpcd(tmp_path) == f"{BEGIN}nogateway\n{END}{DHCPCD}"
+    assert dhcpcd(tmp_path) == f"{BEGIN}noipv4ll\nnogateway\n{END}{DHCPCD}"
 
 
 def test_dhcpcd_at_boot_and_at_the_next(tmp_path: Path) -> None:
     dhcpcd(tmp_path)
-    expected = f"{BEGIN}nogateway\n{END}{DHCPCD}{BEGIN}interface %s\ngateway\nmetric 100\n{END}"
+    expected = f"{BEGIN}noipv4ll\nnogateway\n{END}{DHCPCD}{BEGIN}interface %s\ngateway\nmetric 100\n{END}"
     assert dhcpcd(tmp_path, "ens3") == expected % "ens3"
     assert dhcpcd(tmp_path, "ens3") == expected % "ens3"
     assert dhcpcd(tmp_path, "ens9") == expected % "ens9"
@@ -192,7 +192,10 @@ def test_dhcpcd_at_boot_and_at_the_next(tmp_path: Path) -> None:
 
 
 def test_dhcpcd_with_metric(tmp_path: Path) -> None:
-    assert dhcpcd(tmp_path, "ens3", policy="metric") == f"{DHCPCD}{BEGIN}interface ens3\ngateway\nmetric 100\n{END}"
+    assert (
+        dhcpcd(tmp_path, "ens3", policy="metric")
+        == f"{BEGIN}noipv4ll\n{END}{DHCPCD}{BEGIN}interface ens3\ngateway\nmetric 100\n{END}"
+    )
 
 
 def network_manager(root: Path, *arguments: str, choice: str = "first", policy: str = "strip") -> list[str]:
