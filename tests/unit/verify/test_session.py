@@ -259,6 +259,7 @@ def test_a_boot_that_failed_is_shown_while_it_runs(bench: Bench) -> None:
 
     bench.verify(on_failure=look)
     assert shown == []
+    bench.boots["uefi"].powered_off = False
     bench.boots["uefi"].answers["probe"] = Said("no")
     bench.verify(on_failure=look)
     assert shown == [(False, ["networkd/live"])]
