@@ -11,7 +11,7 @@ import dataclasses
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -282,7 +282,7 @@ def run_scenario(
     *,
     steps: Sequence[str] = STEPS,
     guest_files: Sequence[GuestFile] = (),
-) -> Iterator[Step]:
+) -> Generator[Step, None, None]:
     """Boot ``image`` once and take it through ``steps``: what came of each.  Servers' logs are left in ``folder``."""
     channel = channels.chosen(image, "qcow2", file_digest(image), settings, accelerator, appliance.launched)
     instance = Instance(str(uuid.uuid4()), "goldsmith-stack", make_nics(NETWORKS))
