@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from goldsmith.store.manifest import Firmware, Layer, Status, Verdict
+from goldsmith.verify.left import left
 from goldsmith.verify.report import Report
 from goldsmith.verify.timeline import Mark, Phase, Timeline
 
@@ -77,6 +78,7 @@ def report(**changes: Any) -> Report:
         complete=True,
         verdicts=verdicts(),
         timelines=(timeline("bios"), timeline("uefi", "systemd")),
+        left=(left("bios", ["/etc/old"], ["/var/log/journal", "/var/log/journal/a", "/var/lib/dhcp/leases"]),),
         seconds=524.2,
         finished="2026-01-31T12:00:00Z",
         properties={"architecture": "x86_64", "hw_firmware_type": "uefi"},
@@ -99,7 +101,13 @@ def hostile() -> Report:
     )
     odd = course.model_copy(update={"phases": phases, "stalled": HOSTILE, "marks": marks})
     texts = dict.fromkeys(("name", "image", "sha256", "accelerator", "channel", "finished"), HOSTILE)
-    return report(**texts, verdicts=tuple(found), timelines=(odd,), properties={HOSTILE: HOSTILE})
+    return report(
+        **texts,
+        verdicts=tuple(found),
+        timelines=(odd,),
+        left=(left("uefi", [], [HOSTILE]),),
+        properties={HOSTILE: HOSTILE},
+    )
 
 
 def png(width: int = 720, height: int = 400, shade: int = 0) -> bytes:

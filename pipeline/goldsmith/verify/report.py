@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from goldsmith.errors import CheckFailedError, HarnessError, InputError
 from goldsmith.store.manifest import Firmware, Manifest, Status, Verdict
+from goldsmith.verify.left import Left
 from goldsmith.verify.timeline import Timeline
 
 _MARKS: dict[Status, str] = {"pass": "ok", "fail": "FAIL", "broken": "BROKEN"}
@@ -27,6 +28,7 @@ class Report(BaseModel):
     firmware: tuple[Firmware, ...]
     complete: bool = Field(description="All checks were asked for, not a selection")
     verdicts: tuple[Verdict, ...]
+    left: tuple[Left, ...] = Field(default=(), description="What each boot left on its disk")
     timelines: tuple[Timeline, ...] = Field(default=(), description="The course of each boot")
     seconds: float
     finished: str = Field(default="", description="When, in UTC, as 2026-01-31T12:00:00Z")
@@ -79,8 +81,12 @@ def as_text(report: Report) -> str:
     ]
     summary = f"{', '.join(counts) or 'no checks'} in {report.seconds:.0f} s ({report.accelerator})"
     courses = [_course(timeline) for timeline in report.timelines if timeline.phases or timeline.stalled]
+    changes = [
+        f"{each.firmware}: left {each.added_count} new names on the disk and took {each.removed_count} away"
+        for each in report.left
+    ]
     channel = [f"guest channel by {report.channel}"] if report.channel else []
-    return "\n".join([*lines, *courses, *channel, summary]) + "\n"
+    return "\n".join([*lines, *courses, *changes, *channel, summary]) + "\n"
 
 
 def _course(timeline: Timeline) -> str:

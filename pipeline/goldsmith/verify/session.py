@@ -8,14 +8,14 @@ import difflib
 import os
 import threading
 import time
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from goldsmith.boot.accelerator import Accelerator
 from goldsmith.boot.channel import Channel
 from goldsmith.boot.seed import Datasource
-from goldsmith.errors import GoldsmithError, HarnessError, InputError
+from goldsmith.errors import GoldsmithError, InputError
 from goldsmith.host.files import file_digest, write_json, write_text
 from goldsmith.host.progress import Progress
 from goldsmith.settings import Settings
@@ -25,11 +25,12 @@ from goldsmith.verify.booting import Booted, boot_one, needed
 from goldsmith.verify.boots import Boot
 from goldsmith.verify.compare import Finding
 from goldsmith.verify.console_rules.rules import ConsoleRules, built_in
-from goldsmith.verify.evaluate import Place, broken, evaluate, judge
+from goldsmith.verify.disks import read_disks
+from goldsmith.verify.evaluate import Place, judge
 from goldsmith.verify.model import BoundCheck, Planned, parse_all
 from goldsmith.verify.report import Report
 from goldsmith.verify.untrusted import image_format
-from goldsmith.verify.work import BUILT_INS, BootMaker, DiskOpener, OnFailure, OpenDisks, Work
+from goldsmith.verify.work import BUILT_INS, BootMaker, DiskOpener, OnFailure, Work
 
 _MEMINFO = Path("/proc/meminfo")
 _UNCHANGED = "image-unchanged"
@@ -96,7 +97,8 @@ def verify_image(
     try:
         booted = _boot_all(work, to_boot)
         verdicts = [verdict for one in booted for verdict in one.verdicts]
-        verdicts += _read_disks(work, booted)
+        read, differences = read_disks(work, booted)
+        verdicts += read
     finally:
         for firmware in firmwares:
             machines.discard(artefacts / firmware)
@@ -110,6 +112,7 @@ def verify_image(
         firmware=tuple(firmwares),
         complete=not only,
         verdicts=tuple(sorted(verdicts, key=lambda verdict: order.index(verdict.firmware))),
+        left=tuple(differences),
         timelines=tuple(one.timeline for one in booted if one.timeline),
         seconds=round(time.monotonic() - started, 1),
     )
@@ -154,51 +157,6 @@ def _room_for_two() -> bool:
     fields = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines() if ":" in line)
     available = int(fields.get("MemAvailable", "0 kB").split()[0]) // 1024
     return len(os.sched_getaffinity(0)) >= 2 and available >= 2 * (machines.MEMORY + machines.MEMORY_BESIDE)
-
-
-def _read_disks(work: Work, booted: Sequence[Booted]) -> list[Verdict]:
-    """Verdicts of the image and of what each boot left on its disk, from one launch of the appliance."""
-    verdicts: list[Verdict] = []
-    disks: dict[str, tuple[Path, str]] = {}
-    plans: list[tuple[str, Place, list[BoundCheck]]] = []
-    if offline := work.checks_in("offline", None):
-        disks["image"] = (work.image, work.image_format)
-        plans.append(("image", Place("offline", None, repeat=work.repeat(None)), offline))
-    for one in booted:
-        place = Place("shutdown", one.firmware, _constant(one.console), work.repeat(one.firmware))
-        checks = work.checks_in("shutdown", one.firmware)
-        if one.overlay is None or one.error is not None:
-            # What is on the disk of a boot that never came to its end says nothing.
-            verdicts += _all_broken(checks, place, one.error or HarnessError("the machine never ran"))
-        elif checks:
-            disks[one.firmware] = (one.overlay, "qcow2")
-            plans.append((one.firmware, place, checks))
-    if not plans:
-        return verdicts
-    with work.progress.step("verify: disks in the appliance"), contextlib.ExitStack() as stack:
-        try:
-            opened = stack.enter_context(work.open_disks(disks, work.accelerator))
-        except GoldsmithError as error:
-            return [*verdicts, *(v for _, place, checks in plans for v in _all_broken(checks, place, error))]
-        for name, place, checks in plans:
-            verdicts += _read_disk(opened, name, checks, place)
-    return verdicts
-
-
-def _constant(lines: tuple[str, ...]) -> Callable[[], tuple[str, ...]]:
-    return lambda: lines
-
-
-def _read_disk(opened: OpenDisks, name: str, checks: list[BoundCheck], place: Place) -> list[Verdict]:
-    try:
-        with opened.tree(name) as tree:
-            return [evaluate(bound, tree, place) for bound in checks]
-    except GoldsmithError as error:
-        return _all_broken(checks, place, error)
-
-
-def _all_broken(checks: Iterable[BoundCheck], place: Place, error: GoldsmithError) -> list[Verdict]:
-    return [broken(place, bound.element, bound.id, bound.check.says, error) for bound in checks]
 
 
 def _unchanged(work: Work, before: str) -> list[Verdict]:

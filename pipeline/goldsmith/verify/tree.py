@@ -169,6 +169,10 @@ class Tree(ABC):
             self._foresee(parent, names)
         return sorted(_join(literal, path) for path in found)
 
+    def paths(self) -> list[str]:
+        """Every path of the tree, in any order."""
+        return [f"/{path}" for path in self._find("/")]
+
     def _expand(self, folder: str, parts: tuple[str, ...]) -> Iterator[str]:
         first, *rest = parts
         names = self.names(folder) if _WILD.search(first) else [first]

@@ -192,3 +192,13 @@ def test_long_texts_are_cut(tmp_path: Path) -> None:
     page = as_html(samples.report(verdicts=(long,)), tmp_path)
     assert len(page) < 100_000
     assert "characters more" in page
+
+
+def test_what_the_boots_left_is_folded(tmp_path: Path) -> None:
+    part = section(as_html(samples.report(), tmp_path), "left-on-the-disk")
+    assert "bios: 3 names new" in part
+    assert "bios: 1 name gone" in part
+    assert "/var/log/journal" in part
+    assert "with 1 name below" in part
+    assert "/var/log/journal/a" not in part
+    assert 'id="left-on-the-disk"' not in as_html(samples.report(left=()), tmp_path)

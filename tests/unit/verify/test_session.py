@@ -277,3 +277,25 @@ def test_checks_that_were_picked_are_shown_too(bench: Bench) -> None:
     bench.boots["uefi"].answers["probe"] = Said("no")
     bench.verify(only=("networkd/live",), on_failure=lambda boot, verdicts: shown.append(verdicts[0].name))
     assert shown == ["networkd/live"]
+
+
+def test_what_each_boot_left_is_in_the_report(bench: Bench) -> None:
+    folder = bench.folder / "trees/uefi/var/lib"
+    folder.mkdir(parents=True)
+    (folder / "state").touch()
+    (folder / "more").touch()
+    report = bench.verify()
+    bios, uefi = report.left
+    assert (bios.firmware, bios.added_count, bios.removed_count) == ("bios", 0, 0)
+    assert (uefi.firmware, uefi.added_count, uefi.removed_count) == ("uefi", 4, 0)
+    assert [(entry.path, entry.below) for entry in uefi.added] == [("/var", 3)]
+    assert "uefi: left 4 new names on the disk and took 0 away" in reports.as_text(report)
+
+
+def test_one_check_alone_is_not_worth_the_comparison(bench: Bench) -> None:
+    assert bench.verify(only=("networkd/baked",)).left == ()
+
+
+def test_a_boot_that_broke_is_not_compared(bench: Bench) -> None:
+    bench.boots["bios"].boots = bench.boots["bios"].prompt = False
+    assert [each.firmware for each in bench.verify().left] == ["uefi"]

@@ -7,7 +7,7 @@ from pathlib import Path
 from goldsmith import __version__
 from goldsmith.store.manifest import BUILT_IN
 from goldsmith.verify.report import Report
-from goldsmith.verify.reporting import chart, serial, verdicts
+from goldsmith.verify.reporting import changes, chart, serial, verdicts
 from goldsmith.verify.reporting.markup import Child, Markup, clipped, joined, lines, slug, tag
 from goldsmith.verify.reporting.pictures import pictures
 
@@ -27,6 +27,7 @@ def as_html(report: Report, folder: Path) -> str:
             _timeline(report),
             _checks(report),
             _screens(report, folder),
+            _left(report),
             _serial(report, folder),
         )
         if section
@@ -161,6 +162,11 @@ def _checks(report: Report) -> _Section | None:
 def _screens(report: Report, folder: Path) -> _Section | None:
     found = [figure for firmware in report.firmware for figure in pictures(folder / firmware, firmware)]
     return ("Screens", [tag("div", *found, class_="screens")]) if found else None
+
+
+def _left(report: Report) -> _Section | None:
+    found = [changes.difference(each) for each in report.left]
+    return ("Left on the disk", found) if found else None
 
 
 def _serial(report: Report, folder: Path) -> _Section | None:
