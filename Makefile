@@ -4,7 +4,7 @@ RECIPE ?= recipes/debian-13.yaml
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help image test matrix support lint docs doctor clean
+.PHONY: help image test matrix bench support lint docs doctor clean
 
 help: ## show this
 	@echo "goldsmith: golden images of OpenStack guests"
@@ -21,6 +21,10 @@ test: ## set up what is missing, then run the whole test suite
 matrix: ## set up what is missing, then take every guest through its scenario (an hour)
 	@setup/prepare test root
 	@$(BIN)/python -m pytest -m matrix
+
+bench: ## set up what is missing, then time a verification against a bare boot (a quarter of an hour)
+	@setup/prepare test root
+	@$(BIN)/python tests/bench/verify.py
 
 support: ## write README's table of what is proven from the results of the last test and matrix
 	@setup/prepare test
