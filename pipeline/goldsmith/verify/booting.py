@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from goldsmith.verify.boots import Boot
 from goldsmith.verify.compare import Finding
 from goldsmith.verify.console_rules.watch import Watch
 from goldsmith.verify.evaluate import Place, Subject, broken, findings, judge
+from goldsmith.verify.foresight import Foresight
 from goldsmith.verify.model import BoundCheck
 from goldsmith.verify.timeline import Timeline
 from goldsmith.verify.work import BUILT_INS, CONSOLE, Work
@@ -32,6 +34,8 @@ class _Ask:
     check: str
     says: str
     look: Callable[[Boot, Watch], list[Finding]]
+    #: the check, where it is one of the running guest's
+    bound: BoundCheck | None = None
 
     @property
     def name(self) -> str:
@@ -72,11 +76,16 @@ def boot_one(work: Work, firmware: Firmware, register: Callable[[Boot], None]) -
             done.overlay = boot.overlay
             watch.restarts = boot.restarts
             boot.observe(watch)
+            foresight: Foresight | None = None
             try:
                 while pending:
                     if pending[0].name == _POWERS_OFF:
                         _show_failure(work, boot, done)
+                    if pending[0].bound and foresight is None:
+                        foresight = _foreseen(work, boot, [ask.bound for ask in pending if ask.bound])
                     ask = pending.pop(0)
+                    if ask.bound and foresight:
+                        ask = _prepared(ask, ask.bound, foresight)
                     verdict = _judged(work, place(ask.layer, boot.console), ask, boot, watch)
                     if work.wanted(verdict.name) or verdict.status != "pass":
                         done.verdicts.append(verdict)
@@ -102,6 +111,17 @@ def boot_one(work: Work, firmware: Firmware, register: Callable[[Boot], None]) -
         console = place("live", lambda: done.console)
         done.verdicts.append(judge(console, BUILT_IN, CONSOLE, BUILT_INS[CONSOLE], lambda: _on_console(watch, done)))
     return done
+
+
+def _foreseen(work: Work, boot: Boot, checks: list[BoundCheck]) -> Foresight:
+    foresight = Foresight(boot.guest)
+    with work.progress.step("verify: what the checks ask"):
+        foresight.prepare(checks)
+    return foresight
+
+
+def _prepared(ask: _Ask, bound: BoundCheck, foresight: Foresight) -> _Ask:
+    return dataclasses.replace(ask, look=lambda boot, watch: findings(bound.check.assertion, foresight.subject()))
 
 
 def _show_failure(work: Work, boot: Boot, done: Booted) -> None:
@@ -136,7 +156,8 @@ def _asks(work: Work, firmware: Firmware) -> Iterator[_Ask]:
     yield _own("live", "login-prompt", _login_prompt)
     for layer in _LAYERS:
         for bound in work.checks_in(layer, firmware):
-            yield _Ask(layer, bound.element, bound.id, bound.check.says, _asker(bound, layer))
+            live = bound if layer == "live" else None
+            yield _Ask(layer, bound.element, bound.id, bound.check.says, _asker(bound, layer), live)
     yield _own("shutdown", "powers-off", _powers_off)
 
 
