@@ -17,7 +17,7 @@ from typing import TypeVar
 from goldsmith.boot import screen as vga
 from goldsmith.boot import snapshot, sockets, topology
 from goldsmith.boot.accelerator import Accelerator
-from goldsmith.boot.arguments import command, nic_device
+from goldsmith.boot.arguments import VNC_SOCKET, command, nic_device
 from goldsmith.boot.console import Console
 from goldsmith.boot.firmware import find_ovmf, find_secure_ovmf
 from goldsmith.boot.guest import Guest
@@ -26,6 +26,7 @@ from goldsmith.boot.launcher import Launcher, LocalLauncher
 from goldsmith.boot.monitor import Monitor
 from goldsmith.boot.snapshot import Saved
 from goldsmith.boot.tpm import Tpm
+from goldsmith.boot.vnc import Viewer, type_and_watch
 from goldsmith.errors import DeadlineError, HarnessError, InputError
 from goldsmith.host.deadline import Deadline
 from goldsmith.host.run import pasteable, run, tail
@@ -356,6 +357,11 @@ class Machine:
     def type_and_see(self, text: str, deadline: Deadline) -> None:
         """Type on a text screen and see each character echoed."""
         vga.type_and_see(self.monitor, self.screen, text, deadline)
+
+    def type_by_vnc(self, text: str, deadline: Deadline) -> None:
+        """The same as a person does it who sits at a VNC console, in a machine that was made with ``vnc``."""
+        with self._connect(VNC_SOCKET, deadline) as connection:
+            type_and_watch(Viewer(connection, deadline), self.screen, text, deadline)
 
     def __enter__(self) -> Machine:
         self.start()

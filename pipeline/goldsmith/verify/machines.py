@@ -93,6 +93,7 @@ def lab_machine(
             channel_needs=NEEDS[plan.channel.kind],
             shape=plan.shape,
             saved=saved,
+            vnc=True,
         )
         with Machine(plan.settings, hardware, plan.folder, plan.accelerator, lab.jail) as machine:
             yield machine, lab

@@ -17,7 +17,10 @@ class FakeDisplay:
     size: tuple[int, int] = (720, 400)
     echoes: bool = True
     alive: bool = True
+    viewer_echoes: bool = True
     typed: list[str] = field(default_factory=list)
+    #: typed by VNC
+    viewed: list[str] = field(default_factory=list)
 
     def screendump(self, path: Path) -> tuple[int, int]:
         path.write_bytes(b"PNG")
@@ -32,6 +35,11 @@ class FakeDisplay:
         self.typed.append(text)
         if not self.echoes:
             raise DeadlineError("the screen did not echo 'g'", 30)
+
+    def type_by_vnc(self, text: str, deadline: Deadline) -> None:
+        self.viewed.append(text)
+        if not self.viewer_echoes:
+            raise DeadlineError("VNC did not show 's'", 30)
 
 
 def findings(folder: Path, display: FakeDisplay, **assertion: Any) -> list[tuple[str, str]]:
@@ -55,10 +63,11 @@ def test_size_and_mode(tmp_path: Path) -> None:
 def test_echo(tmp_path: Path) -> None:
     display = FakeDisplay()
     assert findings(tmp_path, display, echo="goldsmith") == []
-    assert display.typed == ["goldsmith"]
-    assert findings(tmp_path, FakeDisplay(echoes=False), echo="goldsmith") == [
-        ("typed 'goldsmith' appears on the screen", "debian login: ")
-    ]
+    assert (display.typed, display.viewed) == (["gold"], ["smith"])
+    for silent in (FakeDisplay(echoes=False), FakeDisplay(viewer_echoes=False)):
+        assert findings(tmp_path, silent, echo="goldsmith") == [
+            ("typed 'goldsmith' appears on the screen", "debian login: ")
+        ]
     assert findings(tmp_path, FakeDisplay((1280, 800)), echo="goldsmith") == [
         ("typed 'goldsmith' appears as text", "a framebuffer of 1280x800")
     ]
