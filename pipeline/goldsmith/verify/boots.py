@@ -173,6 +173,7 @@ def lab_machine(
     instance: Instance,
     guest_files: Sequence[GuestFile] = (),
     datasource: Datasource = "metadata",
+    cpus: int = 2,
 ) -> Iterator[tuple[Machine, Lab]]:
     """A running machine on ``networks`` whose guest's end of the channel is started as ``channel`` says.
 
@@ -196,6 +197,7 @@ def lab_machine(
             ports=lab.ports(),
             uuid=instance.uuid,
             memory=MEMORY,
+            cpus=cpus,
             credentials=credentials() if channel.kind == "credential" else {},
             channel_needs=NEEDS[channel.kind],
         )
