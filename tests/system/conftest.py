@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from stack_runs import runs
 from system_help import HERE, RECIPE, Result, Workshop
 
 from goldsmith.bake.build import build
@@ -22,6 +23,15 @@ from goldsmith.recipe.plan import Plan, make_plan
 from goldsmith.settings import PROJECT_ROOT, from_environment
 from goldsmith.verify.report import Report
 from goldsmith.verify.session import verify_image
+
+__all__ = ["runs"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def early_guests(request: pytest.FixtureRequest) -> None:
+    """The guests of the matrix take the longest, so they start before whatever else is asked for."""
+    if any("runs" in item.fixturenames for item in request.session.items if isinstance(item, pytest.Function)):
+        request.getfixturevalue("runs")
 
 
 @pytest.fixture(scope="session")

@@ -53,6 +53,7 @@ class BootPlan:
     shape: Shape = field(default_factory=Shape)
     #: what tells the guest about itself; the metadata service answers, and counts, beside a disk too
     datasource: Datasource = "metadata"
+    cpus: int = 2
 
 
 @contextlib.contextmanager
@@ -89,6 +90,7 @@ def lab_machine(
             ports=lab.ports(),
             uuid=instance.uuid,
             memory=MEMORY,
+            cpus=plan.cpus,
             credentials=credentials() if plan.channel.kind == "credential" else {},
             channel_needs=NEEDS[plan.channel.kind],
             shape=plan.shape,
