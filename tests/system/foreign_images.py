@@ -1,0 +1,116 @@
+"""Debian images that no code of goldsmith makes: mmdebstrap's tree on a partitioned disk, with GRUB's own images."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from small_guests import GRUB, SECTOR, START
+
+from goldsmith.host.apt_sources import host_mirrors
+
+RELEASE = "bookworm"
+PACKAGES = (
+    "linux-image-cloud-amd64",
+    "initramfs-tools",
+    "zstd",
+    "systemd-sysv",
+    "dbus",
+    "udev",
+    "ifupdown",
+    "isc-dhcp-client",
+    "iproute2",
+    "netbase",
+)
+SIZE = 1536 * 2**20
+MODULES = (
+    *("biosdisk", "part_msdos", "ext2", "search", "search_label"),
+    *("normal", "linux", "serial", "terminal", "configfile"),
+)
+ROOT_LABEL = "foreign"
+#: commands in the new tree, by mmdebstrap's hook: what an administrator would set
+SETTINGS = """\
+set -eu
+echo foreign >"$1/etc/hostname"
+echo 'LABEL=foreign / ext4 errors=remount-ro 0 1' >"$1/etc/fstab"
+echo 'MODULES=list' >"$1/etc/initramfs-tools/conf.d/modules"
+printf 'virtio_pci\\nvirtio_blk\\next4\\n' >>"$1/etc/initramfs-tools/modules"
+mkdir -p "$1/boot/grub"
+"""
+NETWORK = """\
+auto lo
+iface lo inet loopback
+allow-hotplug ens3
+iface ens3 inet dhcp
+allow-hotplug ens4
+iface ens4 inet dhcp
+"""
+MENU = """\
+serial --unit=0 --speed=115200
+terminal_input serial console
+terminal_output serial console
+set timeout=1
+menuentry 'Debian' {
+    search --no-floppy --label foreign --set root
+    linux /vmlinuz root=LABEL=foreign ro console=tty0 console=ttyS0,115200
+    initrd /initrd.img
+}
+"""
+
+
+@dataclass(frozen=True)
+class ForeignImages:
+    """Makes them in ``folder``; as root, because a tree is."""
+
+    folder: Path
+    #: of Debian's packages; the host's own where it is not given
+    mirror: str | None = None
+
+    def make(self, name: str, packages: tuple[str, ...] = ()) -> Path:
+        """A qcow2 with the packages of PACKAGES and these."""
+        tree, raw, image = (self.folder / f"{name}{suffix}" for suffix in ("", ".raw", ".qcow2"))
+        self._bootstrap(tree, packages)
+        (tree / "boot/grub/grub.cfg").write_text(MENU)
+        if "cloud-init" not in packages:
+            (tree / "etc/network/interfaces").write_text(NETWORK)
+        with raw.open("wb") as stream:
+            stream.truncate(SIZE)
+        subprocess.run(
+            ["sfdisk", "--quiet", "--no-reread", raw],
+            input=f"label: dos\nunit: sectors\n1 : start={START // SECTOR}, type=83, bootable\n".encode(),
+            check=True,
+        )
+        options = ["-L", ROOT_LABEL, "-d", tree, "-E", f"offset={START}"]
+        subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", *options, raw, f"{(SIZE - START) // 1024}k"], check=True)
+        self._install_grub(raw)
+        subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, image], check=True)
+        raw.unlink()
+        return image
+
+    def _bootstrap(self, tree: Path, packages: tuple[str, ...]) -> None:
+        hook = self.folder / "settings.sh"
+        hook.write_text(SETTINGS)
+        mirror = self.mirror or host_mirrors("debian").url
+        argv = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join((*PACKAGES, *packages))}"]
+        argv += [f'--essential-hook=sh {hook} "$1"', RELEASE, str(tree), *([mirror] if mirror else [])]
+        path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+        environment = {**os.environ, "PATH": path, "TMPDIR": str(self.folder)}
+            **os.environ,
+            "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin",
+            "TMPDIR": str(self.folder),
+        }
+        subprocess.run(argv, check=True, env=environment, timeout=900)
+
+    def _install_grub(self, disk: Path) -> None:
+        early, core = disk.with_suffix(".cfg"), disk.with_suffix(".core")
+        early.write_text("set root=(hd0,msdos1)\nset prefix=(hd0,msdos1)/boot/grub\nconfigfile /boot/grub/grub.cfg\n")
+        argv = ["grub-mkimage", "--directory", GRUB, "--format", "i386-pc", "--prefix", "(hd0,msdos1)/boot/grub"]
+        subprocess.run([*argv, "--output", core, "--config", early, *MODULES], check=True)
+        content = core.read_bytes()
+        assert len(content) < START - SECTOR
+        with disk.open("r+b") as stream:
+            table = stream.read(SECTOR)[440:]
+            stream.seek(0)
+            stream.write((GRUB / "boot.img").read_bytes()[:440] + table + content)
