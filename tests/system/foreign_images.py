@@ -97,10 +97,6 @@ class ForeignImages:
         argv += [f'--essential-hook=sh {hook} "$1"', RELEASE, str(tree), *([mirror] if mirror else [])]
         path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
         environment = {**os.environ, "PATH": path, "TMPDIR": str(self.folder)}
-            **os.environ,
-            "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin",
-            "TMPDIR": str(self.folder),
-        }
         subprocess.run(argv, check=True, env=environment, timeout=900)
 
     def _install_grub(self, disk: Path) -> None:
