@@ -38,6 +38,7 @@ echo 'LABEL=foreign / ext4 errors=remount-ro 0 1' >"$1/etc/fstab"
 echo 'MODULES=list' >"$1/etc/initramfs-tools/conf.d/modules"
 printf 'virtio_pci\\nvirtio_blk\\next4\\n' >>"$1/etc/initramfs-tools/modules"
 mkdir -p "$1/boot/grub"
+chroot "$1" update-initramfs -u
 """
 NETWORK = """\
 auto lo
@@ -94,7 +95,7 @@ class ForeignImages:
         hook.write_text(SETTINGS)
         mirror = self.mirror or host_mirrors("debian").url
         argv = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join((*PACKAGES, *packages))}"]
-        argv += [f'--essential-hook=sh {hook} "$1"', RELEASE, str(tree), *([mirror] if mirror else [])]
+        argv += [f'--customize-hook=sh {hook} "$1"', RELEASE, str(tree), *([mirror] if mirror else [])]
         path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
         environment = {**os.environ, "PATH": path, "TMPDIR": str(self.folder)}
         subprocess.run(argv, check=True, env=environment, timeout=900)
