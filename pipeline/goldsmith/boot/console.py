@@ -45,6 +45,8 @@ class Console:
         self._listeners: list[Callable[[Line], None]] = []
         self._cutter = Cutter(self._take_line)
         self._log = BoundedLog(log) if log else None
+        #: bytes that came so far
+        self.received = 0
         self._reader = Reader(connection, self._take)
         self._reader.start()
 
@@ -54,6 +56,7 @@ class Console:
 
     def _take(self, data: bytes) -> None:
         at = self.seconds()
+        self.received += len(data)
         if self._log:
             self._log.write(data)
         text = self._plain.feed(data)

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from goldsmith.boot import screen as vga
 from goldsmith.boot import sockets, topology
-from goldsmith.boot.accelerator import Accelerator
+from goldsmith.boot.accelerator import QEMU, Accelerator
 from goldsmith.boot.arguments import command, nic_device
 from goldsmith.boot.console import Console
 from goldsmith.boot.firmware import find_ovmf, find_secure_ovmf
@@ -26,7 +26,8 @@ from goldsmith.boot.hardware import Hardware, Port
 from goldsmith.boot.launcher import Launcher, LocalLauncher
 from goldsmith.boot.monitor import Monitor
 from goldsmith.boot.tpm import Tpm
-from goldsmith.errors import DeadlineError, HarnessError, InputError
+from goldsmith.errors import DeadlineError, HarnessError, InputError, MachineLostError
+from goldsmith.host import starved
 from goldsmith.host.deadline import Deadline
 from goldsmith.host.run import pasteable, run, tail
 from goldsmith.settings import Settings
@@ -39,6 +40,11 @@ T = TypeVar("T")
 PASSING = "passing"
 #: seconds for QEMU's monitor; the guest's own deadlines are the caller's
 START = 30.0
+#: QEMU's run states (qapi/run-state.json) of a guest that was stopped and is not to blame
+_STOPPED = {
+    "io-error": "QEMU stopped the guest, whose disk it could not read or write; is the host's disk full?",
+    "internal-error": "QEMU stopped the guest: the accelerator cannot go on",
+}
 
 
 def make_overlay(image: Path, image_format: str, overlay: Path, growth: int = 0) -> None:
@@ -84,6 +90,9 @@ class Machine:
         self._launcher = launcher
         self._name = f"qemu {self.folder}"
         self._running = False
+        #: QEMU's exit status
+        self._status: int | None = None
+        self._pid: int | None = None
         self._nics = len(hardware.ports)
         self._closers = contextlib.ExitStack()
         self._console: Console | None = None
@@ -208,13 +217,14 @@ class Machine:
         before = self.guest.wait_ready(deadline)
         # Later, in the background: the answer must get out before the channel is shut down.
         self.guest.run("(sleep 1; systemctl reboot) >/dev/null 2>&1 &", deadline)
-        resets = self._resets()
-        deadline.wait_for(lambda: self._resets() > resets, "the guest did not reboot", interval=0.1)
+        resets = self.resets()
+        deadline.wait_for(lambda: self.resets() > resets, "the guest did not reboot", interval=0.1)
         if self._accelerator.name == "tcg":
             self._forget_translations()
         return self.guest.wait_ready(deadline, after=before)
 
-    def _resets(self) -> int:
+    def resets(self) -> int:
+        """How often the machine started over since power-on."""
         return sum(name == "RESET" for name, _ in self.monitor.events)
 
     def _forget_translations(self) -> None:
@@ -262,11 +272,44 @@ class Machine:
         """Whether QEMU still runs; it ends when the guest powers off, and with its jail."""
         if self._running:
             try:
-                self._running = self._launcher.poll(self._name) is None
+                self._status = self._launcher.poll(self._name)
+                self._running = self._status is None
             except HarnessError:
                 # The jail is gone, and has taken all that ran in it along.
                 self._running = False
         return self._running
+
+    @property
+    def powered_off(self) -> bool:
+        """Whether QEMU ended as it does when its guest powers off, or is asked to."""
+        return not self.running and self._status == 0
+
+    def loss(self, patience: float = 0.0) -> MachineLostError | None:
+        """Why the machine cannot go on, where that is not its guest's doing; None as long as it can.
+
+        A QEMU that is about to end is given ``patience`` seconds for it: its sockets are closed a moment before.
+        """
+        with contextlib.suppress(DeadlineError):
+            Deadline.after(patience).wait_for(lambda: not self.running, "QEMU's end", interval=0.02)
+        if self.running:
+            with contextlib.suppress(HarnessError):
+                state = str(self.monitor.execute("query-status")["status"])
+                return MachineLostError(_STOPPED[state], where=str(self.folder)) if state in _STOPPED else None
+        if self.running or self._status == 0:
+            return None
+        how = "with its lab" if self._status is None else f"with {_status(self._status)}"
+        return MachineLostError(f"QEMU ended {how} while the guest ran", where=str(self.folder), hint=self._words())
+
+    def starved(self) -> float:
+        """Seconds since power-on for which the guest could have gone on, had the host let it."""
+        self._pid = self._pid or starved.find(QEMU, self.folder.resolve())
+        return starved.seconds(self._pid) if self._pid else 0.0
+
+    def disk_operations(self) -> int:
+        """Reads, writes and flushes of all disks since power-on."""
+        kinds = ("rd_operations", "wr_operations", "flush_operations")
+        disks = self.monitor.execute("query-blockstats")
+        return sum(int(disk["stats"].get(kind, 0)) for disk in disks for kind in kinds)
 
     def wait_off(self, deadline: Deadline) -> None:
         """Wait until the guest has powered itself off.  Raises DeadlineError with the console's last lines."""
@@ -332,6 +375,13 @@ class Machine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.quit()
+
+
+def _status(number: int) -> str:
+    try:
+        return signal.Signals(-number).name if number < 0 else str(number)
+    except ValueError:
+        return str(number)
 
 
 def _there(part: T | None) -> T:
