@@ -51,6 +51,14 @@ class HarnessError(HostError):
     """Our own machinery broke: nothing can be said about the image."""
 
 
+class MachineLostError(HarnessError):
+    """The virtual machine is gone or cannot go on, and its guest is not to blame."""
+
+
+class NoChannelError(HarnessError):
+    """The guest is up, and there is no way to ask it anything."""
+
+
 class DeadlineError(HarnessError):
     """A wait ended without its condition; ``seconds`` is how long was waited."""
 

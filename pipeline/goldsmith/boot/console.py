@@ -51,6 +51,8 @@ class Console:
         self._taps: list[Callable[[bytes], None]] = []
         self._cutter = Cutter(self._take_line)
         self._log = BoundedLog(log) if log else None
+        #: bytes that came so far
+        self.received = 0
         if earlier:
             self._take(earlier)
         self._reader = Reader(connection, self._take, self._end)
@@ -62,6 +64,7 @@ class Console:
 
     def _take(self, data: bytes) -> None:
         at = self.seconds()
+        self.received += len(data)
         if self._log:
             self._log.write(data)
         for tap in self._taps:

@@ -245,6 +245,11 @@ class Guest:
             del self._answers[identifier]
         return answer
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing can come any more: the machine ended, or this was closed."""
+        return self._reader.closed
+
     def close(self) -> None:
         self._reader.close()
 

@@ -6,7 +6,6 @@ The image itself is never written: an overlay in the caller's run folder is.
 from __future__ import annotations
 
 import contextlib
-import json
 import signal
 import socket
 from collections.abc import Sequence
@@ -14,25 +13,26 @@ from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
-from goldsmith.boot import screen as vga
 from goldsmith.boot import snapshot, sockets, topology
-from goldsmith.boot.accelerator import Accelerator
-from goldsmith.boot.arguments import VNC_SOCKET, command, nic_device
+from goldsmith.boot.accelerator import QEMU, Accelerator
+from goldsmith.boot.arguments import command, nic_device
 from goldsmith.boot.console import Console
 from goldsmith.boot.firmware import find_ovmf, find_secure_ovmf
 from goldsmith.boot.guest import Guest
 from goldsmith.boot.hardware import Hardware, Port
 from goldsmith.boot.launcher import Launcher, LocalLauncher
 from goldsmith.boot.monitor import Monitor
+from goldsmith.boot.overlay import make_overlay
+from goldsmith.boot.seat import Seat
 from goldsmith.boot.snapshot import Saved
 from goldsmith.boot.tpm import Tpm
-from goldsmith.boot.vnc import Viewer, type_and_watch
-from goldsmith.errors import DeadlineError, HarnessError, InputError
+from goldsmith.errors import DeadlineError, HarnessError, InputError, MachineLostError
+from goldsmith.host import starved
 from goldsmith.host.deadline import Deadline
 from goldsmith.host.run import pasteable, run, tail
 from goldsmith.settings import Settings
 
-__all__ = ["Hardware", "Machine", "Port", "make_overlay"]
+__all__ = ["Hardware", "Machine", "Port"]
 
 T = TypeVar("T")
 
@@ -40,24 +40,14 @@ T = TypeVar("T")
 _PASSING = "passing"
 #: seconds for QEMU's monitor; the guest's own deadlines are the caller's
 START = 30.0
+#: QEMU's run states (qapi/run-state.json) of a guest that was stopped and is not to blame
+_STOPPED = {
+    "io-error": "QEMU stopped the guest, whose disk it could not read or write; is the host's disk full?",
+    "internal-error": "QEMU stopped the guest: the accelerator cannot go on",
+}
 
 
-def make_overlay(image: Path, image_format: str, overlay: Path, growth: int = 0) -> None:
-    """A throw-away qcow2 over ``image``, ``growth`` bytes larger; what it does not hold is read from there."""
-    if not image.exists():
-        raise InputError("no such image", where=str(image))
-    size: list[str] = []
-    if growth:
-        info = run(["qemu-img", "info", "--output=json", "-f", image_format, image], deadline=60).stdout
-        size = [str(int(json.loads(info)["virtual-size"]) + growth)]
-    run(
-        ["qemu-img", "create", "-q", "-f", "qcow2", "-F", image_format, "-b", image.absolute(), overlay, *size],
-        deadline=60,
-        hint="run: goldsmith doctor",
-    )
-
-
-class Machine:
+class Machine(Seat):
     """One QEMU process.  As a context manager it starts the machine, and kills whatever still runs at the end.
 
     ``folder`` takes the overlay, the logs console.log and qemu.log, screen dumps and sockets.  After it ended the
@@ -85,6 +75,9 @@ class Machine:
         self._launcher = launcher
         self._name = f"qemu {self.folder}"
         self._running = False
+        #: QEMU's exit status
+        self._status: int | None = None
+        self._pid: int | None = None
         self._nics = len(hardware.ports)
         #: NICs that were there, by snapshot
         self._saved: dict[str, int] = {hardware.saved.name: self._nics} if hardware.saved else {}
@@ -220,13 +213,14 @@ class Machine:
         before = self.guest.wait_ready(deadline)
         # Later, in the background: the answer must get out before the channel is shut down.
         self.guest.run("(sleep 1; systemctl reboot) >/dev/null 2>&1 &", deadline)
-        resets = self._resets()
-        deadline.wait_for(lambda: self._resets() > resets, "the guest did not reboot", interval=0.1)
+        resets = self.resets()
+        deadline.wait_for(lambda: self.resets() > resets, "the guest did not reboot", interval=0.1)
         if self._accelerator.name == "tcg":
             self._forget_translations()
         return self.guest.wait_ready(deadline, after=before)
 
-    def _resets(self) -> int:
+    def resets(self) -> int:
+        """How often the machine started over since power-on."""
         return sum(name == "RESET" for name, _ in self.monitor.events)
 
     def _forget_translations(self) -> None:
@@ -296,11 +290,44 @@ class Machine:
         """Whether QEMU still runs; it ends when the guest powers off, and with its jail."""
         if self._running:
             try:
-                self._running = self._launcher.poll(self._name) is None
+                self._status = self._launcher.poll(self._name)
+                self._running = self._status is None
             except HarnessError:
                 # The jail is gone, and has taken all that ran in it along.
                 self._running = False
         return self._running
+
+    @property
+    def powered_off(self) -> bool:
+        """Whether QEMU ended as it does when its guest powers off, or is asked to."""
+        return not self.running and self._status == 0
+
+    def loss(self, patience: float = 0.0) -> MachineLostError | None:
+        """Why the machine cannot go on, where that is not its guest's doing; None as long as it can.
+
+        A QEMU that is about to end is given ``patience`` seconds for it: its sockets are closed a moment before.
+        """
+        with contextlib.suppress(DeadlineError):
+            Deadline.after(patience).wait_for(lambda: not self.running, "QEMU's end", interval=0.02)
+        if self.running:
+            with contextlib.suppress(HarnessError):
+                state = str(self.monitor.execute("query-status")["status"])
+                return MachineLostError(_STOPPED[state], where=str(self.folder)) if state in _STOPPED else None
+        if self.running or self._status == 0:
+            return None
+        how = "with its lab" if self._status is None else f"with {_status(self._status)}"
+        return MachineLostError(f"QEMU ended {how} while the guest ran", where=str(self.folder), hint=self._words())
+
+    def starved(self) -> float:
+        """Seconds since power-on for which the guest could have gone on, had the host let it."""
+        self._pid = self._pid or starved.find(QEMU, self.folder.resolve())
+        return starved.seconds(self._pid) if self._pid else 0.0
+
+    def disk_operations(self) -> int:
+        """Reads, writes and flushes of all disks since power-on."""
+        kinds = ("rd_operations", "wr_operations", "flush_operations")
+        disks = self.monitor.execute("query-blockstats")
+        return sum(int(disk["stats"].get(kind, 0)) for disk in disks for kind in kinds)
 
     def wait_off(self, deadline: Deadline) -> None:
         """Wait until the guest has powered itself off.  Raises DeadlineError with the console's last lines."""
@@ -337,32 +364,6 @@ class Machine:
                 Deadline.after(10).wait_for(lambda: not self.running, "QEMU did not die", interval=0.02)
         self._closers.close()
 
-    def screendump(self, path: Path) -> tuple[int, int]:
-        """Write the screen as PNG; (width, height) in pixels."""
-        return vga.dump(self.monitor, path.absolute())
-
-    def screen(self) -> vga.Screen:
-        """The screen's mode and, in text mode, its text."""
-        return vga.read(self.monitor, self.folder)
-
-    def screen_text(self) -> tuple[str, ...] | None:
-        """The lines of a text screen, None in a graphics mode."""
-        return self.screen().text
-
-    def send_keys(self, text: str) -> None:
-        """Type without looking; keys can be lost."""
-        for keys in vga.keys_of(text):
-            vga.press(self.monitor, keys)
-
-    def type_and_see(self, text: str, deadline: Deadline) -> None:
-        """Type on a text screen and see each character echoed."""
-        vga.type_and_see(self.monitor, self.screen, text, deadline)
-
-    def type_by_vnc(self, text: str, deadline: Deadline) -> None:
-        """The same as a person does it who sits at a VNC console, in a machine that was made with ``vnc``."""
-        with self._connect(VNC_SOCKET, deadline) as connection:
-            type_and_watch(Viewer(connection, deadline), self.screen, text, deadline)
-
     def __enter__(self) -> Machine:
         self.start()
         return self
@@ -371,6 +372,13 @@ class Machine:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.quit()
+
+
+def _status(number: int) -> str:
+    try:
+        return signal.Signals(-number).name if number < 0 else str(number)
+    except ValueError:
+        return str(number)
 
 
 def _there(part: T | None) -> T:

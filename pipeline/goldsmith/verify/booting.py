@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from goldsmith.errors import GoldsmithError, HarnessError
+from goldsmith.errors import GoldsmithError, HarnessError, MachineLostError, NoChannelError
 from goldsmith.store.manifest import BUILT_IN, SETTLED, Firmware, Layer, Verdict
 from goldsmith.verify import settle
 from goldsmith.verify.boots import Boot
@@ -34,6 +34,8 @@ class _Ask:
     check: str
     says: str
     look: Callable[[Boot, Watch], list[Finding]]
+    #: whether it takes commands in the guest
+    commands: bool = True
     #: the check, where it is one of the running guest's
     bound: BoundCheck | None = None
 
@@ -81,17 +83,17 @@ def boot_one(work: Work, firmware: Firmware, register: Callable[[Boot], None]) -
                 while pending:
                     if pending[0].name == _POWERS_OFF:
                         _show_failure(work, boot, done)
-                    if pending[0].bound and foresight is None:
+                    if pending[0].bound and foresight is None and boot.ready:
                         foresight = _foreseen(work, boot, [ask.bound for ask in pending if ask.bound])
-                    ask = pending.pop(0)
+                    ask = _askable(pending.pop(0), boot)
                     if ask.bound and foresight:
                         ask = _prepared(ask, ask.bound, foresight)
                     verdict = _judged(work, place(ask.layer, boot.console), ask, boot, watch)
                     if work.wanted(verdict.name) or verdict.status != "pass":
                         done.verdicts.append(verdict)
-                    if ask.name == _SETTLED and not boot.ready:
+                    if ask.name == _SETTLED and (why := _lost(boot, watch)):
                         _show_failure(work, boot, done)
-                        raise HarnessError("not asked, because the guest does not answer")
+                        raise HarnessError(f"not asked, because {why}")
                 if not any(ask.name == _POWERS_OFF for ask in asks):
                     _show_failure(work, boot, done)
                 if not any(ask.name == _POWERS_OFF for ask in asks) and work.checks_in("shutdown", firmware):
@@ -129,6 +131,22 @@ def _show_failure(work: Work, boot: Boot, done: Booted) -> None:
         work.on_failure(boot, tuple(done.verdicts))
 
 
+def _lost(boot: Boot, watch: Watch) -> str:
+    """Why nothing else is asked of a boot; empty where it came up."""
+    if watch.over:
+        return "the boot is over"
+    return "" if boot.ready or (boot.passive and boot.prompt_seen()) else "the guest does not answer"
+
+
+def _askable(ask: _Ask, boot: Boot) -> _Ask:
+    """What takes commands is not asked of a guest that takes none."""
+
+    def refuse(boot: Boot, watch: Watch) -> list[Finding]:
+        raise NoChannelError(f"no command can be asked of this guest: {boot.passive}")
+
+    return dataclasses.replace(ask, look=refuse) if boot.passive and ask.commands and ask.name != _SETTLED else ask
+
+
 def _on_console(watch: Watch, done: Booted) -> list[Finding]:
     found = watch.findings()
     if done.error and not found:
@@ -153,16 +171,17 @@ def _judged(work: Work, place: Place, ask: _Ask, boot: Boot, watch: Watch) -> Ve
 def _asks(work: Work, firmware: Firmware) -> Iterator[_Ask]:
     yield _own("live", SETTLED, _settled)
     yield _own("live", "no-failed-units", lambda boot, watch: settle.no_failed_units(boot.guest))
-    yield _own("live", "login-prompt", _login_prompt)
+    yield _own("live", "login-prompt", _login_prompt, commands=False)
     for layer in _LAYERS:
         for bound in work.checks_in(layer, firmware):
+            asker = _asker(bound, layer)
             live = bound if layer == "live" else None
-            yield _Ask(layer, bound.element, bound.id, bound.check.says, _asker(bound, layer), live)
-    yield _own("shutdown", "powers-off", _powers_off)
+            yield _Ask(layer, bound.element, bound.id, bound.check.says, asker, commands=layer == "live", bound=live)
+    yield _own("shutdown", "powers-off", _powers_off, commands=False)
 
 
-def _own(layer: Layer, name: str, look: Callable[[Boot, Watch], list[Finding]]) -> _Ask:
-    return _Ask(layer, BUILT_IN, name, BUILT_INS[name], look)
+def _own(layer: Layer, name: str, look: Callable[[Boot, Watch], list[Finding]], *, commands: bool = True) -> _Ask:
+    return _Ask(layer, BUILT_IN, name, BUILT_INS[name], look, commands)
 
 
 def _asker(bound: BoundCheck, layer: Layer) -> Callable[[Boot, Watch], list[Finding]]:
@@ -182,14 +201,21 @@ def _asker(bound: BoundCheck, layer: Layer) -> Callable[[Boot, Watch], list[Find
 def _settled(boot: Boot, watch: Watch) -> list[Finding]:
     try:
         boot.wait_ready()
+        findings = settle.settled(boot.guest)
+    except NoChannelError as error:
+        when = f"its console shows a login prompt, {boot.seconds():.0f} s after power-on"
+        raise NoChannelError(f"{error.message}; {when}") from error
+    except MachineLostError as error:
+        watch.stalled = True
+        message = f"{error.message}, in {watch.phase().name}"
+        raise MachineLostError(message, where=error.where, hint=error.hint) from error
     except HarnessError as error:
         # With a login prompt the guest is up and our channel is what fails; without one it never came up.
-        if watch.ended is None and boot.prompt_seen():
+        if not watch.over and (boot.ready or boot.prompt_seen()):
             raise
         watch.stalled = True
         seen = [_where(boot, watch), *_on_screen(boot, watch), str(error)]
         return [Finding("the guest boots and takes commands", "\n".join(seen))]
-    findings = settle.settled(boot.guest)
     watch.stalled = any(isinstance(each, settle.Stalled) for each in findings)
     where = [_where(boot, watch)] if watch.stalled else []
     return [Finding(each.expected, "\n".join([*where, each.seen])) for each in findings]
@@ -198,15 +224,27 @@ def _settled(boot: Boot, watch: Watch) -> list[Finding]:
 def _where(boot: Boot, watch: Watch) -> str:
     """The phase that a boot does not get out of, as far as its console tells."""
     phase = watch.phase()
+    if watch.seen_on_screen:
+        said = "nothing" if watch.silent else "no phase"
+        return (
+            f"{_verb(watch)} in {phase.name}, as the screen shows; the console showed {said} in {boot.seconds():.0f} s"
+        )
     if watch.silent:
+        if watch.over:
+            return f"ended in {phase.name}, after {boot.seconds():.0f} s; the console showed nothing"
+        if watch.handed_over:
+            return f"stalled in {phase.name}; the console showed nothing in {boot.seconds():.0f} s"
         return f"the console showed nothing in {boot.seconds():.0f} s: stalled in {phase.name}, or it goes on unseen"
-    verb = "ended" if watch.ended else "stalled"
-    return f"{verb} in {phase.name}, {boot.seconds() - phase.began:.0f} s after that began"
+    return f"{_verb(watch)} in {phase.name}, {boot.seconds() - phase.began:.0f} s after that began"
+
+
+def _verb(watch: Watch) -> str:
+    return "ended" if watch.over else "stalled"
 
 
 def _on_screen(boot: Boot, watch: Watch) -> list[str]:
     """What the screen says of a boot that its console tells nothing of."""
-    if watch.ended:
+    if watch.ended or watch.gave_up:
         return []
     try:
         return watch.on_screen(boot.screen.display.screen_text() or ())

@@ -19,19 +19,19 @@ from goldsmith.boot.guest import Guest
 from goldsmith.boot.instance import Instance, make_nics
 from goldsmith.boot.lab import Lab
 from goldsmith.boot.machine import Machine
-from goldsmith.errors import DeadlineError, HarnessError
+from goldsmith.errors import DeadlineError, HarnessError, NoChannelError
 from goldsmith.host.deadline import Deadline
 from goldsmith.host.files import write_json
-from goldsmith.verify.console_rules.watch import Watch
+from goldsmith.verify.console_rules.patience import Patience
+from goldsmith.verify.console_rules.watch import STANDSTILL, Watch
+from goldsmith.verify.lookout import Lookout
 from goldsmith.verify.machines import NETWORKS, BootPlan, lab_machine
 from goldsmith.verify.settle import LOGIN_PROMPT
 from goldsmith.verify.subjects import LiveGuest, MetadataTally, Result, Screen
 from goldsmith.verify.timeline import Mark
 
-#: seconds on the reference host; a boot takes 150-240 s there, and two may share the processors
-BOOT_SECONDS = 900.0
-LOGIN_SECONDS = 60.0
-POWER_OFF_SECONDS = 240.0
+#: seconds on the reference host, for whoever boots without rules
+BOOT_SECONDS = Patience().boot
 #: seconds in which a guest that is lost may say why
 LAST_WORDS_SECONDS = 3.0
 #: last lines of the console in a verdict
@@ -52,6 +52,10 @@ class Boot(Protocol):
         """Whether the guest took commands."""
 
     @property
+    def passive(self) -> str:
+        """Why no command can be asked of the guest; empty where that can be."""
+
+    @property
     def restarts(self) -> int:
         """How often the guest is expected to start over by itself."""
 
@@ -62,7 +66,11 @@ class Boot(Protocol):
         """Seconds since power-on."""
 
     def wait_ready(self) -> None:
-        """Wait until the guest takes commands; raises HarnessError, at once where a console rule ends the boot."""
+        """Wait until the guest takes commands.
+
+        Raises HarnessError, at once where a console rule ends the boot and soon where nothing happens any more:
+        MachineLostError where that is not the guest's doing, NoChannelError where the guest is up and ``passive``.
+        """
 
     def login_prompt(self) -> bool:
         """Whether a login prompt stands, or soon does, on ttyS0."""
@@ -95,7 +103,8 @@ class LabBoot:
 
     restarts = 0
 
-    def __init__(self, machine: Machine, lab: Lab, folder: Path) -> None:
+    def __init__(self, machine: Machine, lab: Lab, folder: Path, passive: str = "") -> None:
+        self.passive = passive
         self._machine = machine
         self._lab = lab
         self._folder = folder
@@ -116,33 +125,66 @@ class LabBoot:
         return self._machine.overlay
 
     def observe(self, watch: Watch) -> None:
-        def give_up(mark: Mark) -> None:
+        def on_end(mark: Mark) -> None:
             # Whoever waits for an answer of the guest is told at once that none will come.
             timer = threading.Timer(LAST_WORDS_SECONDS * self._machine.scale, self._machine.guest.close)
             timer.daemon = True
             timer.start()
 
         self._watch = watch
-        watch.on_end = give_up
+        watch.on_end = on_end
         self._machine.console.listen(watch.take)
 
     def seconds(self) -> float:
         return self._machine.console.seconds()
 
     def wait_ready(self) -> None:
-        try:
-            self._machine.guest.wait_ready(Deadline.after(BOOT_SECONDS * self._machine.scale))
-        except HarnessError as error:
-            if over := _over(self._watch):
-                raise over from error
-            raise
+        deadline = Deadline.after(self._patience.boot * self._machine.scale)
+        with contextlib.ExitStack() as stack:
+            lookout = None
+            if self._watch:
+                lookout = stack.enter_context(Lookout(self._machine, self._watch, self._machine.guest.close))
+            try:
+                self._wait_passively(deadline) if self.passive else self._machine.guest.wait_ready(deadline)
+            except NoChannelError:
+                raise
+            except HarnessError as error:
+                raise self._explained(error, lookout.lost if lookout else None) from error
         self.ready = True
+
+    @property
+    def _patience(self) -> Patience:
+        return self._watch.rules.patience if self._watch else Patience()
+
+    def _wait_passively(self, deadline: Deadline) -> None:
+        def over() -> bool:
+            lost = _over(self._watch) is not None or not self._machine.running
+            return lost or self._machine.guest.closed or self.prompt_seen()
+
+        deadline.wait_for(over, "no login prompt on ttyS0", interval=0.5)
+        if not self.prompt_seen():
+            raise HarnessError("the boot ended before a login prompt")
+        raise NoChannelError(f"no command can be asked of this guest: {self.passive}")
+
+    def _explained(self, error: HarnessError, lost: HarnessError | None) -> HarnessError:
+        """Why a guest does not take commands, as far as anything beside its silence tells."""
+        if over := _over(self._watch):
+            return over
+        # Without a deadline that passed the channel was closed, which QEMU's end does before it is there.
+        patience = 0.0 if isinstance(error, DeadlineError) else LAST_WORDS_SECONDS
+        if lost := lost or self._machine.loss(patience):
+            return lost
+        if self._machine.powered_off:
+            if self._watch:
+                self._watch.give_up("powered-off", "the guest powered itself off")
+            return _over(self._watch) or error
+        return error
 
     def prompt_seen(self) -> bool:
         return re.search(LOGIN_PROMPT, self._machine.console.text(), re.MULTILINE) is not None
 
     def login_prompt(self) -> bool:
-        deadline = Deadline.after(LOGIN_SECONDS * self._machine.scale)
+        deadline = Deadline.after(self._patience.prompt * self._machine.scale)
         with contextlib.suppress(DeadlineError):
             deadline.wait_for(self.prompt_seen, "a login prompt on ttyS0", interval=1.0)
         return self.prompt_seen()
@@ -177,7 +219,7 @@ class LabBoot:
     def power_off(self) -> bool:
         self.screenshot("last")
         try:
-            self._machine.powerdown(Deadline.after(POWER_OFF_SECONDS * self._machine.scale))
+            self._machine.powerdown(Deadline.after(self._patience.power_off * self._machine.scale))
         except DeadlineError:
             self._machine.quit()
             return False
@@ -207,11 +249,15 @@ class _Watched:
 
 def _over(watch: Watch | None) -> HarnessError | None:
     """The error of a guest that its console shows to be lost."""
-    if watch is None or watch.ended is None:
+    if watch is None:
         return None
-    mark = watch.ended
-    said = f"line {mark.line} of the console: {mark.text}"
-    return HarnessError(f"the boot ended in {watch.phase().name}: {mark.rule}, {mark.reason}", hint=said)
+    if mark := watch.ended:
+        said = f"line {mark.line} of the console: {mark.text}"
+        return HarnessError(f"the boot ended in {watch.phase().name}: {mark.rule}, {mark.reason}", hint=said)
+    if given := watch.gave_up:
+        verb = "stands still" if given.rule == STANDSTILL else "ended"
+        return HarnessError(f"the boot {verb} in {watch.phase().name}: {given.rule}, {given.reason}")
+    return None
 
 
 @contextlib.contextmanager
@@ -219,4 +265,5 @@ def lab_boot(plan: BootPlan) -> Iterator[Boot]:
     """Power a machine on.  The overlay stays in the plan's folder after the end."""
     instance = Instance(str(uuid.uuid4()), f"goldsmith-{plan.firmware}", make_nics(NETWORKS))
     with lab_machine(plan, NETWORKS, instance) as (machine, lab):
-        yield LabBoot(machine, lab, plan.folder)
+        passive = plan.channel.reason if plan.channel.kind == "passive" else ""
+        yield LabBoot(machine, lab, plan.folder, passive)

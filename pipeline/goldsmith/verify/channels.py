@@ -23,6 +23,7 @@ _LIBRARIES = tuple(
     f"{folder}/libsystemd-shared-*.so"
     for folder in ("/usr/lib/systemd", "/lib/systemd", "/usr/lib64/systemd", "/usr/lib/*-linux-gnu/systemd")
 )
+_SYSTEMD = ("/usr/lib/systemd/systemd", "/lib/systemd/systemd")
 _VERSION = re.compile(r"libsystemd-shared-(\d+)")
 _CLOUD_INIT = ("/usr/bin/cloud-init", "/usr/local/bin/cloud-init")
 #: what the lab's metadata service is for cloud-init
@@ -58,6 +59,8 @@ def cloud_init_refusal(tree: Tree) -> str | None:
 def choose(tree: Tree) -> Channel:
     """The way that changes this guest least and works with its systemd."""
     version = systemd_version(tree)
+    if version is None and not any(tree.exists(path) for path in _SYSTEMD):
+        return Channel("passive", "there is no systemd in the image, which all ways to start a command need")
     if version is not None and version >= CREDENTIAL_SYSTEMD:
         return Channel("credential", f"systemd {version} makes a unit of a credential")
     name = f"systemd {version}" if version else "this systemd"

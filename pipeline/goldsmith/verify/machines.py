@@ -16,7 +16,8 @@ from goldsmith.boot.guest import credentials
 from goldsmith.boot.hardware import Firmware, Hardware, Shape
 from goldsmith.boot.instance import Instance, Network
 from goldsmith.boot.lab import Lab
-from goldsmith.boot.machine import Machine, make_overlay
+from goldsmith.boot.machine import Machine
+from goldsmith.boot.overlay import make_overlay
 from goldsmith.boot.seed import Datasource, make_seed
 from goldsmith.boot.snapshot import Saved
 from goldsmith.settings import Settings

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from goldsmith.boot import firmware
-from goldsmith.boot import machine as machine_module
+from goldsmith.boot import screen as vga
 from goldsmith.boot.accelerator import Accelerator
 from goldsmith.boot.hardware import Shape
 from goldsmith.boot.instance import Instance, Network
@@ -59,7 +59,7 @@ def test_the_screen_is_text_and_echoes_keys(tiny: Machine, tmp_path: Path) -> No
 
 
 def test_a_key_that_is_not_echoed_is_an_error(tiny: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine_module.vga, "press", lambda monitor, keys: None)
+    monkeypatch.setattr(vga, "press", lambda monitor, keys: None)
     with pytest.raises(DeadlineError, match="did not echo 'x'"):
         tiny.type_and_see("x", Deadline.after(0.5))
 
@@ -231,7 +231,7 @@ def test_uefi_starts_on_a_copy_of_its_variables(
     with Machine(settings, hardware, tmp_path / "run", emulation, LocalLauncher()) as machine:
         sizes: set[tuple[int, int]] = set()
         deadline = Deadline.after(60)
-        while not any(size not in machine_module.vga.TEXT_MODES for size in sizes) and not deadline.passed:
+        while not any(size not in vga.TEXT_MODES for size in sizes) and not deadline.passed:
             sizes.add(machine.screendump(tmp_path / "shot.png"))
             time.sleep(0.5)
         assert any(width >= 640 and height >= 480 for width, height in sizes)
@@ -342,7 +342,7 @@ def test_a_machine_that_was_not_started_says_so(
 
 def test_keys_of_the_whole_keyboard_are_known_to_qemu(tiny: Machine) -> None:
     typed = "".join(chr(code) for code in range(32, 127))
-    keys = set(itertools.chain.from_iterable(machine_module.vga.keys_of(typed)))
+    keys = set(itertools.chain.from_iterable(vga.keys_of(typed)))
     schema = tiny.monitor.execute("query-qmp-schema")
     known: set[str] = set()
     for entry in schema:

@@ -19,14 +19,14 @@ from goldsmith.boot.machine import Machine
 from goldsmith.boot.seed import Datasource
 from goldsmith.errors import HarnessError
 from goldsmith.verify import boots, machines, session
+from goldsmith.verify.console_rules.patience import Patience
 from goldsmith.verify.machines import BootPlan
 
 CREDENTIAL = Channel("credential", "a test")
 
 
 def test_a_boot_of_nothing_is_told_from_one_that_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("BOOT_SECONDS", "LOGIN_SECONDS", "POWER_OFF_SECONDS"):
-        monkeypatch.setattr(boots, name, 1.0)
+    monkeypatch.setattr(boots.LabBoot, "_patience", Patience(boot=1, prompt=1, power_off=1))
     image = tmp_path / "image.qcow2"
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", image, "64M"], check=True)
     before = image.read_bytes()

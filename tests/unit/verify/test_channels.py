@@ -45,7 +45,11 @@ def test_systemd_is_known_by_its_library(tmp_path: Path, library: str, version: 
         ({DEBIAN_12: "", **CLOUD_INIT}, "cloud-init", "systemd 252"),
         ({DEBIAN_12: "", "usr/bin/cloud-init": ""}, "cloud-init", "reads user-data"),
         ({DEBIAN_12: ""}, "unit", "there is no cloud-init"),
-        ({}, "unit", "this systemd"),
+        # systemd 219 has no library of its own.
+        ({"usr/lib/systemd/systemd": ""}, "unit", "this systemd"),
+        ({"lib/systemd/systemd": "", **CLOUD_INIT}, "cloud-init", "this systemd"),
+        ({}, "passive", "there is no systemd in the image"),
+        (CLOUD_INIT, "passive", "there is no systemd in the image"),
         ({DEBIAN_12: "", **CLOUD_INIT, "etc/cloud/cloud-init.disabled": ""}, "unit", "disabled"),
         (
             {DEBIAN_12: "", **CLOUD_INIT, "etc/cloud/cloud.cfg.d/90.cfg": "datasource_list: [NoCloud]"},
@@ -114,7 +118,7 @@ def test_an_image_that_cannot_be_looked_at_is_not_remembered(tmp_path: Path, err
     assert channel.kind == "credential"
     assert error.message in channel.reason
     opener.error = None
-    assert chosen(tmp_path, opener).kind == "unit"
+    assert chosen(tmp_path, opener).kind == "passive"
 
 
 def test_a_damaged_memory_is_looked_over(tmp_path: Path) -> None:

@@ -60,6 +60,11 @@ def test_a_file_adds_replaces_and_leaves_out(tmp_path: Path) -> None:
         ("", "", "must be a mapping"),
         ("[]", "", "must be a mapping"),
         ("{}", "", "changes nothing"),
+        ("patience: {boot: 0}", "patience.boot", "greater than 0"),
+        ("patience: {boot: soon}", "patience.boot", "number"),
+        ("patience: {bot: 1}", "patience.bot", "Extra inputs"),
+        ("patience: {quiet: {GRUBB: 1}}", "patience.quiet.GRUBB", "no phase `GRUBB`"),
+        ("patience: {quiet: {GRUB: -1}}", "patience.quiet.GRUB", "greater than 0"),
         ("rules: [", "", "not valid YAML at line"),
         ("rule: []", "rule", "Extra inputs"),
         ("rules: [{id: x, says: long enough}]", "rules[0].pattern", "required"),
@@ -175,3 +180,17 @@ def test_the_option_takes_a_file() -> None:
     command.configure(parser)
     assert parser.parse_args(["x.yaml"]).console_rules is None
     assert parser.parse_args(["x.yaml", "--console-rules", "a/b.yaml"]).console_rules == Path("a/b.yaml")
+
+
+def test_a_file_may_change_how_long_is_waited_and_nothing_else(tmp_path: Path) -> None:
+    rules = with_users(file(tmp_path, "patience: {boot: 1800, power-off: 5, quiet: {GRUB: 7}}"))
+    own, changed = built_in().patience, rules.patience
+    assert (changed.boot, changed.prompt, changed.power_off) == (1800, own.prompt, 5)
+    assert (changed.quiet_in("GRUB", 1), own.quiet_in("GRUB", 1)) == (7, 120)
+    assert changed.quiet_in("kernel", 1) == own.quiet_in("kernel", 1)
+    assert rules.rules == built_in().rules
+
+
+def test_a_longer_patience_of_one_phase_is_that_of_an_unseen_one(tmp_path: Path) -> None:
+    rules = with_users(file(tmp_path, "patience: {quiet: {GRUB: 1200}}"))
+    assert rules.patience.quiet_in(None, 1) == 1200

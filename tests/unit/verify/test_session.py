@@ -209,6 +209,9 @@ def test_an_interrupted_session_ends_its_guests(bench: Bench, monkeypatch: pytes
 
 
 def test_the_image_decides_how_commands_get_in_and_the_report_says_why(bench: Bench) -> None:
+    systemd = bench.folder / "trees/image/usr/lib/systemd/systemd"
+    systemd.parent.mkdir(parents=True)
+    systemd.touch()
     report = bench.verify(channel=None)
     assert {plan.channel.kind for plan in bench.plans} == {"unit"}
     assert bench.opened == [["image"], ["image", "bios", "uefi"]]

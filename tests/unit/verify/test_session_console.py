@@ -5,7 +5,7 @@ from __future__ import annotations
 from session_standins import Bench, bad, found
 from verify_standins import Said
 
-from goldsmith.errors import HarnessError
+from goldsmith.errors import HarnessError, MachineLostError, NoChannelError
 from goldsmith.verify.console_rules.rules import with_users
 
 GOOD = (
@@ -126,3 +126,79 @@ def test_a_guest_that_starts_over_was_asked_to_or_not(bench: Bench) -> None:
     assert "rebooted: " in bad(bench.verify())[("goldsmith/console", "live", "bios")].seen
     boot.restarts = 1
     assert bench.verify().status == "pass"
+
+
+def test_a_guest_that_can_only_be_looked_at_has_its_screen_and_its_end_judged(bench: Bench) -> None:
+    boot = bench.boots["bios"]
+    boot.passive = "there is no systemd"
+    boot.failure = NoChannelError("no command can be asked of this guest: there is no systemd")
+    report = bench.verify()
+    verdicts = {(v.name, v.layer): v for v in report.verdicts if v.firmware == "bios"}
+    settled = verdicts[("goldsmith/settled", "live")]
+    assert settled.status == "broken"
+    assert "there is no systemd; its console shows a login prompt, 900 s after power-on" in settled.seen
+    assert "screen: " in settled.seen
+    assert "no command can be asked" in verdicts[("networkd/live", "live")].seen
+    passed = {name for (name, _), verdict in verdicts.items() if verdict.status == "pass"}
+    asked = {
+        "goldsmith/login-prompt",
+        "networkd/counted",
+        "goldsmith/powers-off",
+        "goldsmith/console",
+        "networkd/baked",
+    }
+    assert passed == asked
+    assert report.status == "broken"
+
+
+def test_one_that_does_not_come_up_is_the_images_fault_all_the_same(bench: Bench) -> None:
+    boot = bench.boots["bios"]
+    boot.passive, boot.prompt = "there is no systemd", False
+    boot.failure = HarnessError("no login prompt on ttyS0: not within 900 s")
+    boot.lines = GOOD[:2]
+    report = bench.verify()
+    assert bad(report)[("goldsmith/settled", "live", "bios")].seen.startswith("stalled in kernel, 880 s after")
+    assert bad(report)[("goldsmith/login-prompt", "live", "bios")].status == "broken"
+    assert report.status == "fail"
+
+
+def test_a_qemu_that_dies_in_a_boot_breaks_the_harness_and_names_the_phase(bench: Bench) -> None:
+    boot = bench.boots["bios"]
+    boot.lines, boot.prompt = GOOD[:3], False
+    boot.failure = MachineLostError("QEMU ended with SIGKILL while the guest ran")
+    report = bench.verify()
+    verdicts = [v for v in report.verdicts if v.firmware == "bios"]
+    assert {v.status for v in verdicts} == {"broken"} and report.status == "broken"
+    assert "QEMU ended with SIGKILL while the guest ran, in initrd" in verdicts[0].seen
+    assert report.timelines[0].stalled == "initrd"
+
+
+def test_an_emergency_after_the_first_command_is_the_images_fault(bench: Bench) -> None:
+    """The guest's end of the channel outlives an emergency."""
+    boot = bench.boots["bios"]
+    boot.lines = (*GOOD, "You are in emergency mode. After logging in, type ...")
+    boot.lost_in = HarnessError("the boot ended in systemd: emergency-shell, systemd gave up")
+    report = bench.verify()
+    verdict = bad(report)[("goldsmith/settled", "live", "bios")]
+    assert (verdict.status, boot.ready) == ("fail", True)
+    assert verdict.seen.startswith("ended in systemd, 860 s after that began\nthe boot ended in systemd: emergency-")
+    # Four minutes for a power button that nobody looks at would be for nothing.
+    assert "the boot is over" in bad(report)[("goldsmith/powers-off", "shutdown", "bios")].seen
+
+
+def test_a_command_that_fails_in_a_guest_that_is_up_is_not_the_images_fault(bench: Bench) -> None:
+    boot = bench.boots["bios"]
+    boot.prompt, boot.lines = False, GOOD
+    boot.lost_in = HarnessError("the guest channel: no answer")
+    assert bad(bench.verify())[("goldsmith/settled", "live", "bios")].status == "broken"
+
+
+def test_a_boot_that_was_given_up_names_the_rule(bench: Bench) -> None:
+    boot = bench.boots["bios"]
+    boot.failure = HarnessError("the boot ended in firmware: boot-loop, the machine was reset 8 times")
+    boot.given_up = ("boot-loop", "the machine was reset 8 times")
+    verdict = bad(bench.verify())[("goldsmith/settled", "live", "bios")]
+    # With a prompt on the console of a turn before, too.
+    assert (verdict.status, boot.prompt) == ("fail", True)
+    assert verdict.seen.startswith("ended in firmware, after 900 s; the console showed nothing\n")
+    assert "boot-loop, the machine was reset 8 times" in verdict.seen

@@ -57,6 +57,12 @@ class FakeBoot:
     requests: int = 28
     ready: bool = False
     restarts: int = 0
+    passive: str = ""
+    #: how it fails to come up, and why that is given up
+    failure: HarnessError | None = None
+    given_up: tuple[str, str] | None = None
+    #: what any command comes to
+    lost_in: HarnessError | None = None
     killed: bool = False
     powered_off: bool = False
     #: what ttyS0 shows
@@ -66,6 +72,8 @@ class FakeBoot:
 
     @property
     def guest(self) -> LiveGuest:
+        if self.lost_in:
+            raise self.lost_in
         usual: dict[str, Said | list[Said]] = {
             "is-system-running": Said("running\n"),
             "cloud-init": Said("status: done\n"),
@@ -81,6 +89,8 @@ class FakeBoot:
         raise HarnessError("no screen")
 
     def observe(self, watch: Watch) -> None:
+        if self.given_up:
+            watch.give_up(*self.given_up)
         for number, text in enumerate(self.lines, 1):
             watch.take(Line(number, 10.0 * number, text))
 
@@ -92,6 +102,8 @@ class FakeBoot:
         return self.overlay.parent / f"screen-{len(self.pictures)}.png" if self.boots else None
 
     def wait_ready(self) -> None:
+        if self.failure:
+            raise self.failure
         if not self.boots:
             raise HarnessError("the guest channel: silence")
         self.ready = True

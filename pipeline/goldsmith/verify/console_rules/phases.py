@@ -31,6 +31,7 @@ class PhaseSpec(Strict):
     done: LinePattern | None = None
     denies: LinePattern | None = None
     ends: tuple[str, ...] = ()
+    quiet: float = Field(gt=0)
 
 
 class _PhaseFile(Strict):
@@ -130,6 +131,15 @@ class Tracker:
 
     def phases(self) -> tuple[Phase, ...]:
         return tuple(each.as_phase() for each in self._seen)
+
+    def shows_firmware(self, text: str) -> bool:
+        """Whether only the firmware writes this."""
+        return self._matches(self._specs[0].shows, Line(1, 0.0, text))
+
+    @property
+    def begun(self) -> bool:
+        """Whether any phase was seen beside the first, which begins with power-on."""
+        return len(self._seen) > 1
 
     def last(self) -> Phase:
         """The phase that was begun last and is not over; where all are, the last one."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
@@ -15,6 +15,7 @@ from goldsmith.errors import InputError, Problem
 from goldsmith.recipe import yamlfile
 from goldsmith.recipe.problems import did_you_mean, dotted
 from goldsmith.verify.compare import Strict
+from goldsmith.verify.console_rules.patience import Patience, PatienceFile, patience_from, unknown_phases
 from goldsmith.verify.console_rules.patterns import LinePattern
 
 #: what each severity does
@@ -76,11 +77,12 @@ class RuleFile(Strict):
     ignore: tuple[Annotated[Harmless, BeforeValidator(_as_mapping)], ...] = Field(
         default=(), description="Ids of rules, and lines that are harmless"
     )
+    patience: PatienceFile = Field(default=PatienceFile(), description="How long is waited")
 
     @model_validator(mode="after")
     def _something_is_said(self) -> Self:
         if self.says_nothing():
-            raise ValueError("changes nothing: give one of rules, require, ignore")
+            raise ValueError("changes nothing: give one of rules, require, ignore, patience")
         return self
 
 
@@ -91,6 +93,7 @@ class ConsoleRules:
     rules: tuple[Rule, ...]
     require: tuple[Required, ...] = ()
     ignore: tuple[Harmless, ...] = ()
+    patience: Patience = field(default_factory=Patience)
     #: the user's file
     source: Path | None = None
 
@@ -134,9 +137,11 @@ def with_users(path: Path) -> ConsoleRules:
         for index, each in enumerate(users.ignore)
         if each.rule is not None and each.rule not in by_id
     ]
+    problems += unknown_phases(str(path), users.patience.quiet)
     if problems:
         raise InputError(problems=problems)
     left_out = {each.rule for each in users.ignore if each.pattern is None}
     rules = tuple(rule for rule in by_id.values() if rule.id not in left_out)
     ignore = tuple(each for each in users.ignore if each.pattern is not None)
-    return dataclasses.replace(own, rules=rules, require=users.require, ignore=ignore, source=path)
+    patience = patience_from(users.patience)
+    return dataclasses.replace(own, rules=rules, require=users.require, ignore=ignore, patience=patience, source=path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from goldsmith.boot.lines import Line
@@ -20,6 +20,17 @@ MOST_OF_ONE = 10
 MOST = 200
 #: characters of a line that a mark keeps
 SHOWN = 400
+#: stands in the place of a rule where nothing happens any more
+STANDSTILL = "standstill"
+
+
+@dataclass(frozen=True)
+class GivenUp:
+    """Why nothing is waited for any more, where no line of the console says so."""
+
+    #: a rule's id, or STANDSTILL
+    rule: str
+    reason: str
 
 
 @dataclass(frozen=True)
@@ -49,12 +60,18 @@ class Watch:
     """
 
     def __init__(self, rules: ConsoleRules, firmware: Firmware, restarts: int = 0) -> None:
+        self.rules = rules
         self._rules = [_compiled(rule, rules.ignore) for rule in rules.rules]
         self._required = {required: Search(required.pattern) for required in rules.require}
         self._firmware = firmware
         self.restarts = restarts
         self._lock = threading.RLock()
         self._tracker = Tracker()
+        #: of what stands on the screen, which tells of phases where the console does not
+        self._screen = Tracker()
+        self._on_screen: list[tuple[Rule, str]] = []
+        self._handed_over = False
+        self._gave_up: GivenUp | None = None
         self._counts: Counter[str] = Counter()
         #: the last line on which each rule hit: a long line comes in pieces that overlap
         self._hit: dict[str, int] = {}
@@ -107,10 +124,60 @@ class Watch:
         """Whether the console said nothing at all."""
         return not self._said_something
 
+    @property
+    def over(self) -> bool:
+        """Whether the boot came to an end, by the console or by anything else; one that stands still did not."""
+        return self._ended is not None or (self._gave_up is not None and self._gave_up.rule != STANDSTILL)
+
+    @property
+    def gave_up(self) -> GivenUp | None:
+        return self._gave_up
+
+    def give_up(self, rule: str, reason: str) -> None:
+        """Nothing is waited for any more.  The first reason stays."""
+        self._gave_up = self._gave_up or GivenUp(rule, reason)
+
+    def see(self, screen: Sequence[str], at: float) -> bool:
+        """Look at the text of a screen ``at`` seconds after power-on; whether it shows that the boot is over.
+
+        What is there must still be there at the next look: a text may pass.
+        """
+        before, self._on_screen = self._on_screen, self._ends_on(screen)
+        with self._lock:
+            for row, text in enumerate(screen, 1):
+                self._screen.take(Line(row, at, text))
+            last = next((text for text in reversed(screen) if text.strip()), "")
+            self._handed_over = self._tracker.shows_firmware(last)
+        stays = [each for each in self._on_screen if each in before]
+        if stays:
+            rule, line = stays[0]
+            self.give_up(rule.id, f"{rule.says}; the screen says: {line}")
+        return bool(stays)
+
     def phase(self) -> Phase:
         """The phase that was begun last, as far as it can be seen."""
         with self._lock:
-            return self._tracker.last()
+            return (self._screen if self._only_on_screen() else self._tracker).last()
+
+    def known_phase(self) -> str | None:
+        """Its name; None where neither console nor screen tells of any."""
+        with self._lock:
+            told = self._tracker.begun or self._screen.begun or self._handed_over
+            return self.phase().name if told else None
+
+    @property
+    def handed_over(self) -> bool:
+        """Whether the firmware started what is on the disk, and nothing came of that."""
+        return self._handed_over and not self._tracker.begun and not self._screen.begun
+
+    @property
+    def seen_on_screen(self) -> bool:
+        """Whether it is the screen that tells the phase."""
+        with self._lock:
+            return self._only_on_screen()
+
+    def _only_on_screen(self) -> bool:
+        return self._screen.begun and not self._tracker.begun
 
     def timeline(self) -> Timeline:
         """What was seen until now."""
@@ -118,7 +185,7 @@ class Watch:
             return Timeline(
                 firmware=self._firmware,
                 phases=self._tracker.phases(),
-                stalled=self._tracker.last().name if self.stalled else "",
+                stalled=self.phase().name if self.stalled else "",
                 marks=tuple(sorted(self._marks, key=lambda mark: mark.line)),
             )
 
@@ -140,13 +207,11 @@ class Watch:
 
     def on_screen(self, text: Iterable[str]) -> list[str]:
         """What rules that end a boot find in the text of a screen: firmware may have no other place to speak."""
+        return [f"the screen says: {line} ({rule.id}: {rule.says})" for rule, line in self._ends_on(text)]
+
+    def _ends_on(self, text: Iterable[str]) -> list[tuple[Rule, str]]:
         ending = [each for each in self._rules if each.rule.ends and not each.rule.most]
-        return [
-            f"the screen says: {line.strip()} ({each.rule.id}: {each.rule.says})"
-            for line in text
-            for each in ending
-            if each.hits(line.strip())
-        ]
+        return [(each.rule, line.strip()) for line in text for each in ending if each.hits(line.strip())]
 
 
 def _names(marks: Iterable[Mark]) -> list[str]:
