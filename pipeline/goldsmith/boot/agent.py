@@ -158,6 +158,11 @@ class AgentGuest:
         cut = max(len(out), len(err)) > LIMIT or bool(status.get("out-truncated") or status.get("err-truncated"))
         return GuestResult(command, returncode, out[:LIMIT], err[:LIMIT], cut)
 
+    @property
+    def closed(self) -> bool:
+        """Whether the other end is gone."""
+        return self._reader.closed
+
     def close(self) -> None:
         self._reader.close()
 

@@ -1,8 +1,8 @@
 """The ways to start the guest channel's probe in an image that does not have it.
 
 From the one that changes the guest least: a systemd credential, for systemd 256 and later; cloud-init's user-data; a
-unit written into the overlay that is thrown away.  All three start the same probe.sh in a unit of the same name.  A
-guest without systemd can only be looked at.
+unit written into the overlay that is thrown away.  All three start the same probe.sh in a unit of the same name.  In a
+guest without systemd QEMU's guest agent is asked, if it is there; else the guest can only be looked at.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from email.mime.multipart import MIMEMultipart
 from email.mime.text import MIMEText
 from typing import Literal
 
-from goldsmith.boot import guest
+from goldsmith.boot import agent, guest
 
-Kind = Literal["credential", "cloud-init", "unit", "passive"]
+Kind = Literal["credential", "cloud-init", "unit", "agent", "passive"]
 
 #: the first systemd that makes units of credentials (systemd-debug-generator(8))
 CREDENTIAL_SYSTEMD = 256
@@ -25,6 +25,7 @@ NEEDS: dict[Kind, str] = {
     "credential": guest.NEEDS,
     "cloud-init": "cloud-init must read the user-data of OpenStack's metadata service",
     "unit": "systemd must start the unit that was written to its disk",
+    "agent": agent.NEEDS,
     "passive": "nothing in it could start it",
 }
 _SCRIPT_IN_RUN = "/run/goldsmith.probe"

@@ -18,6 +18,7 @@ import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import resources
+from typing import Protocol
 
 from goldsmith.boot.sockets import Reader
 from goldsmith.errors import DeadlineError, HarnessError
@@ -90,6 +91,16 @@ class GuestResult:
     @property
     def stderr(self) -> str:
         return self.stderr_bytes.decode(errors="replace")
+
+
+class GuestShell(Protocol):
+    """A way to run commands in the guest as root: ``Guest``, and ``goldsmith.boot.agent``'s."""
+
+    @property
+    def closed(self) -> bool: ...
+    def wait_ready(self, deadline: Deadline, *, after: str | None = None) -> str: ...
+    def run(self, command: str, deadline: Deadline) -> GuestResult: ...
+    def close(self) -> None: ...
 
 
 @dataclass

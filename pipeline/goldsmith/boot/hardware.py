@@ -92,5 +92,7 @@ class Hardware:
     growth: int = 0
     #: whether the screen is served to VNC's viewers, on the socket vnc.sock
     vnc: bool = False
+    #: whether commands go through QEMU's guest agent, which the shape must have a port for
+    by_agent: bool = False
     #: the state of another machine of the same make, to go on from instead of booting
     saved: Saved | None = None

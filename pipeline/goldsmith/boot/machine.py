@@ -15,10 +15,11 @@ from typing import TypeVar
 
 from goldsmith.boot import snapshot, sockets, topology
 from goldsmith.boot.accelerator import QEMU, Accelerator
-from goldsmith.boot.arguments import command, nic_device
+from goldsmith.boot.agent import AgentGuest
+from goldsmith.boot.arguments import AGENT_SOCKET, command, nic_device
 from goldsmith.boot.console import Console
 from goldsmith.boot.firmware import find_ovmf, find_secure_ovmf
-from goldsmith.boot.guest import Guest
+from goldsmith.boot.guest import Guest, GuestShell
 from goldsmith.boot.hardware import Hardware, Port
 from goldsmith.boot.launcher import Launcher, LocalLauncher
 from goldsmith.boot.monitor import Monitor
@@ -83,7 +84,7 @@ class Machine(Seat):
         self._saved: dict[str, int] = {hardware.saved.name: self._nics} if hardware.saved else {}
         self._closers = contextlib.ExitStack()
         self._console: Console | None = None
-        self._guest: Guest | None = None
+        self._guest: GuestShell | None = None
         self._monitor: Monitor | None = None
         self._own_console = own_console
         self._serial: socket.socket | None = None
@@ -106,7 +107,7 @@ class Machine(Seat):
         return _there(self._console)
 
     @property
-    def guest(self) -> Guest:
+    def guest(self) -> GuestShell:
         return _there(self._guest)
 
     @property
@@ -174,13 +175,17 @@ class Machine(Seat):
             self._connect("ttyS0.sock", deadline), log=self.console_log, earlier=saved.console if saved else b""
         )
         self._closers.callback(self._console.close)
-        self._guest = Guest(
-            self._connect("ttyS1.sock", deadline),
-            last_words=self._console.shown,
-            scale=self.scale,
-            needs=self.hardware.channel_needs,
-            boot=saved.boot if saved else None,
-        )
+        if self.hardware.by_agent:
+            agent = self._connect(AGENT_SOCKET, deadline)
+            self._guest = AgentGuest(agent, last_words=self._console.shown, scale=self.scale)
+        else:
+            self._guest = Guest(
+                self._connect("ttyS1.sock", deadline),
+                last_words=self._console.shown,
+                scale=self.scale,
+                needs=self.hardware.channel_needs,
+                boot=saved.boot if saved else None,
+            )
         self._closers.callback(self._guest.close)
 
     def _require_reachable(self, ports: Sequence[Port]) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from testinfra.backend.base import BaseBackend, CommandResult
 from testinfra.host import Host
 
-from goldsmith.boot.guest import Guest
+from goldsmith.boot.guest import GuestShell
 from goldsmith.errors import HarnessError
 from goldsmith.host.deadline import Deadline
 
@@ -20,7 +20,7 @@ class GuestBackend(BaseBackend):  # type: ignore[misc]
 
     NAME = "goldsmith"
 
-    def __init__(self, shell: Guest, name: str, scale: float) -> None:
+    def __init__(self, shell: GuestShell, name: str, scale: float) -> None:
         super().__init__(name)
         self._shell = shell
         self._scale = scale
@@ -35,6 +35,6 @@ class GuestBackend(BaseBackend):  # type: ignore[misc]
         return self.result(result.returncode, line.encode(), result.stdout_bytes, result.stderr_bytes)
 
 
-def host_of(shell: Guest, name: str, scale: float) -> Host:
+def host_of(shell: GuestShell, name: str, scale: float) -> Host:
     """What testinfra's documentation calls ``host``."""
     return Host(GuestBackend(shell, name, scale))

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Protocol
 
 from goldsmith.boot.console_tap import tapped
-from goldsmith.boot.guest import Guest
+from goldsmith.boot.guest import GuestShell
 from goldsmith.boot.instance import Instance, make_nics
 from goldsmith.boot.lab import Lab
 from goldsmith.boot.machine import Machine
@@ -233,7 +233,7 @@ class LabBoot:
 class _Watched:
     """The guest's shell, as long as its console does not show that it is lost."""
 
-    shell: Guest
+    shell: GuestShell
     watch: Watch
 
     def run(self, command: str, deadline: Deadline) -> Result:

@@ -25,6 +25,7 @@ _LIBRARIES = tuple(
 )
 _SYSTEMD = ("/usr/lib/systemd/systemd", "/lib/systemd/systemd")
 _VERSION = re.compile(r"libsystemd-shared-(\d+)")
+_AGENT = ("/usr/bin/qemu-ga", "/usr/sbin/qemu-ga", "/usr/local/bin/qemu-ga")
 _CLOUD_INIT = ("/usr/bin/cloud-init", "/usr/local/bin/cloud-init")
 #: what the lab's metadata service is for cloud-init
 _DATASOURCE = "OpenStack"
@@ -60,7 +61,9 @@ def choose(tree: Tree) -> Channel:
     """The way that changes this guest least and works with its systemd."""
     version = systemd_version(tree)
     if version is None and not any(tree.exists(path) for path in _SYSTEMD):
-        return Channel("passive", "there is no systemd in the image, which all ways to start a command need")
+        if any(tree.exists(path) for path in _AGENT):
+            return Channel("agent", "there is no systemd in the image, and QEMU's guest agent is")
+        return Channel("passive", "there is neither systemd in the image nor QEMU's guest agent to run a command")
     if version is not None and version >= CREDENTIAL_SYSTEMD:
         return Channel("credential", f"systemd {version} makes a unit of a credential")
     name = f"systemd {version}" if version else "this systemd"

@@ -82,6 +82,7 @@ def lab_machine(
             appliance.write_files(larger, written, plan.accelerator)
     if plan.channel.kind == "cloud-init":
         instance = dataclasses.replace(instance, user_data=user_data(instance.user_data))
+    by_agent = plan.channel.kind == "agent"
     with Lab(plan.settings, networks, instance) as lab:
         hardware = Hardware(
             disk=larger,
@@ -94,7 +95,8 @@ def lab_machine(
             cpus=plan.cpus,
             credentials=credentials() if plan.channel.kind == "credential" else {},
             channel_needs=NEEDS[plan.channel.kind],
-            shape=plan.shape,
+            shape=dataclasses.replace(plan.shape, guest_agent=True) if by_agent else plan.shape,
+            by_agent=by_agent,
             saved=saved,
             vnc=True,
         )

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 
+from goldsmith.errors import HarnessError
 from goldsmith.host.deadline import Deadline
 from goldsmith.verify.compare import Finding, shown
 from goldsmith.verify.kinds.network import nics
@@ -16,6 +17,9 @@ SETTLE_SECONDS = 600.0
 NETWORK_SECONDS = 60.0
 _QUIET_POLLS = 3
 _POLL_SECONDS = 2.0
+
+#: the shell's exit status of a command that is not there
+_NOT_FOUND = 127
 
 # What still boots may write on behind the prompt, on the same line.
 LOGIN_PROMPT = r"^\S+ login:( |$)"
@@ -31,6 +35,9 @@ def settled(guest: LiveGuest, sleep: Callable[[float], None] = time.sleep) -> li
     while True:
         result = guest.run("systemctl is-system-running --wait", max(1.0, deadline.remaining() / guest.scale))
         state = result.stdout.strip()
+        if result.returncode == _NOT_FOUND:
+            # Not systemd's guest.  It answers, so it is up as far as can be told.
+            break
         # "degraded" is at rest, too; which units failed is a check of its own.
         if state in ("running", "degraded"):
             break
@@ -73,7 +80,13 @@ def wait_for_quiet_network(guest: LiveGuest, sleep: Callable[[float], None] = ti
 
 def no_failed_units(guest: LiveGuest) -> list[Finding]:
     """Units that failed, with the end of what each logged."""
-    failed = guest.output("systemctl list-units --failed --plain --no-legend --no-pager --full")
+    result = guest.run("systemctl list-units --failed --plain --no-legend --no-pager --full")
+    if result.returncode == _NOT_FOUND:
+        # A guest without systemd has no units.
+        return []
+    if result.returncode != 0:
+        raise HarnessError(f"systemctl list-units exited {result.returncode}: {result.stderr.strip()}")
+    failed = result.stdout
     names = [line.split()[0] for line in failed.splitlines() if line.strip()]
     if not names:
         return []

@@ -48,8 +48,9 @@ def test_systemd_is_known_by_its_library(tmp_path: Path, library: str, version: 
         # systemd 219 has no library of its own.
         ({"usr/lib/systemd/systemd": ""}, "unit", "this systemd"),
         ({"lib/systemd/systemd": "", **CLOUD_INIT}, "cloud-init", "this systemd"),
-        ({}, "passive", "there is no systemd in the image"),
-        (CLOUD_INIT, "passive", "there is no systemd in the image"),
+        ({}, "passive", "there is neither systemd in the image nor"),
+        (CLOUD_INIT, "passive", "there is neither systemd in the image nor"),
+        ({"usr/sbin/qemu-ga": ""}, "agent", "QEMU's guest agent is"),
         ({DEBIAN_12: "", **CLOUD_INIT, "etc/cloud/cloud-init.disabled": ""}, "unit", "disabled"),
         (
             {DEBIAN_12: "", **CLOUD_INIT, "etc/cloud/cloud.cfg.d/90.cfg": "datasource_list: [NoCloud]"},
