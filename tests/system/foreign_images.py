@@ -7,7 +7,8 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from small_guests import GRUB, SECTOR, START
+import small_guests
+from small_guests import install_grub, partitioned
 
 from goldsmith.host.apt_sources import host_mirrors
 
@@ -25,10 +26,11 @@ PACKAGES = (
     "netbase",
 )
 SIZE = 1536 * 2**20
-MODULES = (
-    *("biosdisk", "part_msdos", "ext2", "search", "search_label"),
-    *("normal", "linux", "serial", "terminal", "configfile"),
-)
+MODULES = (*small_guests.MODULES, "search", "search_label", "configfile")
+#: GRUB's own script: the menu is the image's
+HAND_ON = "set prefix=(hd0,msdos1)/boot/grub
+configfile /boot/grub/grub.cfg
+"
 ROOT_LABEL = "foreign"
 #: commands in the new tree, by mmdebstrap's hook: what an administrator would set
 SETTINGS = """\
@@ -76,16 +78,8 @@ class ForeignImages:
         (tree / "boot/grub/grub.cfg").write_text(MENU)
         if "cloud-init" not in packages:
             (tree / "etc/network/interfaces").write_text(NETWORK)
-        with raw.open("wb") as stream:
-            stream.truncate(SIZE)
-        subprocess.run(
-            ["sfdisk", "--quiet", "--no-reread", raw],
-            input=f"label: dos\nunit: sectors\n1 : start={START // SECTOR}, type=83, bootable\n".encode(),
-            check=True,
-        )
-        options = ["-L", ROOT_LABEL, "-d", tree, "-E", f"offset={START}"]
-        subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", *options, raw, f"{(SIZE - START) // 1024}k"], check=True)
-        self._install_grub(raw)
+        partitioned(raw, tree, SIZE, ROOT_LABEL)
+        install_grub(raw, HAND_ON, MODULES)
         subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, image], check=True)
         raw.unlink()
         return image
@@ -99,15 +93,3 @@ class ForeignImages:
         path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
         environment = {**os.environ, "PATH": path, "TMPDIR": str(self.folder)}
         subprocess.run(argv, check=True, env=environment, timeout=900)
-
-    def _install_grub(self, disk: Path) -> None:
-        early, core = disk.with_suffix(".cfg"), disk.with_suffix(".core")
-        early.write_text("set root=(hd0,msdos1)\nset prefix=(hd0,msdos1)/boot/grub\nconfigfile /boot/grub/grub.cfg\n")
-        argv = ["grub-mkimage", "--directory", GRUB, "--format", "i386-pc", "--prefix", "(hd0,msdos1)/boot/grub"]
-        subprocess.run([*argv, "--output", core, "--config", early, *MODULES], check=True)
-        content = core.read_bytes()
-        assert len(content) < START - SECTOR
-        with disk.open("r+b") as stream:
-            table = stream.read(SECTOR)[440:]
-            stream.seek(0)
-            stream.write((GRUB / "boot.img").read_bytes()[:440] + table + content)

@@ -10,7 +10,7 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -141,6 +141,42 @@ def _debian_initrd(settings: Path, target: Path, version: str) -> None:
     subprocess.run(argv, check=True, capture_output=True, env=environment)
 
 
+def partitioned(disk: Path, root: Path, size: int, label: str, *options: str) -> None:
+    """A raw disk of ``size`` bytes with one partition, whose ext4 holds the files of ``root``."""
+    with disk.open("wb") as stream:
+        stream.truncate(size)
+    table = f"label: dos\nunit: sectors\n1 : start={START // SECTOR}, type=83\n"
+    subprocess.run(["sfdisk", "--quiet", "--no-reread", disk], input=table.encode(), check=True)
+    extended = ",".join([f"offset={START}", *options])
+    argv = ["mke2fs", "-q", "-F", "-t", "ext4", "-L", label, "-d", root, "-E", extended, disk]
+    subprocess.run([*argv, f"{(size - START) // 1024}k"], check=True)
+
+
+def install_grub(disk: Path, script: str, modules: Sequence[str] = MODULES) -> None:
+    """The way of GRUB's floppies: boot.img loads the sector after it, whose list of blocks says that all follow.
+
+    That is what the two images have as they come; nothing of the host's disks is looked at.
+    """
+    early, core = disk.with_suffix(".cfg"), disk.with_suffix(".core")
+    # The script that is part of core.img knows neither menus nor conditions, so it only hands on to one that does.
+    early.write_text("set root=(hd0,msdos1)\nset prefix=(memdisk)/\nnormal (memdisk)/grub.cfg\n")
+    memory = disk.with_suffix(".memdisk")
+    memory.mkdir()
+    write(memory, "grub.cfg", "set root=(hd0,msdos1)\n" + script)
+    archive = disk.with_suffix(".tar")
+    subprocess.run(["tar", "--create", "--file", archive, "--directory", memory, "grub.cfg"], check=True)
+    argv = ["grub-mkimage", "--directory", GRUB, "--format", "i386-pc", "--prefix", "(memdisk)/", "--output", core]
+    options = ["--config", early, "--memdisk", archive]
+    subprocess.run([*argv, *options, *modules], check=True)
+    content = core.read_bytes()
+    assert len(content) < START - SECTOR
+    with disk.open("r+b") as stream:
+        table = stream.read(SECTOR)[440:]
+        stream.seek(0)
+        # The end of the sector is the partition table's.
+        stream.write((GRUB / "boot.img").read_bytes()[:440] + table + content)
+
+
 @dataclass(frozen=True)
 class SmallGuests:
     """Makes disks; ``folder`` keeps them."""
@@ -163,12 +199,7 @@ class SmallGuests:
         shutil.copytree(self.folder / "boot", root / "boot", dirs_exist_ok=True)
         used = sum(path.lstat().st_size for path in root.rglob("*") if path.is_file() and not path.is_symlink())
         size = (START + used + SPARE) // MIB * MIB
-        with base.open("wb") as stream:
-            stream.truncate(size)
-        table = f"label: dos\nunit: sectors\n1 : start={START // SECTOR}, type=83\n"
-        subprocess.run(["sfdisk", "--quiet", "--no-reread", base], input=table.encode(), check=True)
-        options = ["-L", ROOT_LABEL, "-d", root, "-E", f"offset={START},root_owner=0:0"]
-        subprocess.run(["mke2fs", "-q", "-F", "-t", "ext4", *options, base, f"{(size - START) // 1024}k"], check=True)
+        partitioned(base, root, size, ROOT_LABEL, "root_owner=0:0")
         return base
 
     def disk(self, name: str, base: Path, script: str | None) -> Path:
@@ -185,29 +216,5 @@ class SmallGuests:
             return disk
         subprocess.run(["cp", "--sparse=always", base, disk], check=True)
         if script:
-            self._install_grub(disk, script)
+            install_grub(disk, script)
         return disk
-
-    def _install_grub(self, disk: Path, script: str) -> None:
-        """The way of GRUB's floppies: boot.img loads the sector after it, whose list of blocks says that all follow.
-
-        That is what the two images have as they come; nothing of the host's disks is looked at.
-        """
-        early, core = disk.with_suffix(".cfg"), disk.with_suffix(".core")
-        # The script that is part of core.img knows neither menus nor conditions, so it only hands on to one that does.
-        early.write_text("set root=(hd0,msdos1)\nset prefix=(memdisk)/\nnormal (memdisk)/grub.cfg\n")
-        memory = disk.with_suffix(".memdisk")
-        memory.mkdir()
-        write(memory, "grub.cfg", "set root=(hd0,msdos1)\n" + script)
-        archive = disk.with_suffix(".tar")
-        subprocess.run(["tar", "--create", "--file", archive, "--directory", memory, "grub.cfg"], check=True)
-        argv = ["grub-mkimage", "--directory", GRUB, "--format", "i386-pc", "--prefix", "(memdisk)/", "--output", core]
-        options = ["--config", early, "--memdisk", archive]
-        subprocess.run([*argv, *options, *MODULES], check=True)
-        content = core.read_bytes()
-        assert len(content) < START - SECTOR
-        with disk.open("r+b") as stream:
-            table = stream.read(SECTOR)[440:]
-            stream.seek(0)
-            # The end of the sector is the partition table's.
-            stream.write((GRUB / "boot.img").read_bytes()[:440] + table + content)
