@@ -28,9 +28,7 @@ PACKAGES = (
 SIZE = 1536 * 2**20
 MODULES = (*small_guests.MODULES, "search", "search_label", "configfile")
 #: GRUB's own script: the menu is the image's
-HAND_ON = "set prefix=(hd0,msdos1)/boot/grub
-configfile /boot/grub/grub.cfg
-"
+HAND_ON = "set prefix=(hd0,msdos1)/boot/grub\nconfigfile /boot/grub/grub.cfg\n"
 ROOT_LABEL = "foreign"
 #: commands in the new tree, by mmdebstrap's hook: what an administrator would set
 SETTINGS = """\
