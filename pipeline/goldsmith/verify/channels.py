@@ -57,6 +57,8 @@ def cloud_init_refusal(tree: Tree) -> str | None:
 
 def choose(tree: Tree) -> Channel:
     """The way that changes this guest least and works with its systemd."""
+    if any(name.lower() == "windows" for name in tree.names("/")) and not tree.exists("/etc/os-release"):
+        return Channel("credential", "this is Windows, which takes no commands; nothing of it is changed")
     version = systemd_version(tree)
     if version is not None and version >= CREDENTIAL_SYSTEMD:
         return Channel("credential", f"systemd {version} makes a unit of a credential")
