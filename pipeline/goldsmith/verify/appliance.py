@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from goldsmith.boot.accelerator import Accelerator
 from goldsmith.boot.channel import GuestFile
 from goldsmith.errors import HarnessError, HostError
-from goldsmith.verify.tree import READ_LIMIT, Entry, Tree
+from goldsmith.verify.tree import READ_LIMIT, Entry, Hive, Tree
 
 T = TypeVar("T")
 
@@ -27,6 +27,9 @@ LAUNCH_SECONDS = 180.0
 #: seconds for all that is then read from one disk
 DISK_SECONDS = 600.0
 _ROOT_TYPES = ("ext2", "ext3", "ext4", "xfs", "btrfs")
+#: what shows that a file system is the root; that of Windows is found in any case of its letters
+_SIGN = "/etc/os-release"
+_WINDOWS_SIGN = "/Windows/System32/config/SYSTEM"
 #: stands in the command line of every appliance, and of no machine of ours
 _APPLIANCE_MARK = b"org.libguestfs.channel"
 
@@ -73,6 +76,19 @@ class GuestfsTree(Tree):
             for name, each in zip(unknown, found, strict=True):
                 self._entries[f"{folder.rstrip('/')}/{name}"] = _entry(each)
 
+    @contextlib.contextmanager
+    def hive(self, path: str) -> Iterator[Hive]:
+        resolved = self.resolve(path)
+        if resolved is None:
+            raise HarnessError("no such hive", where=path)
+        # The appliance holds one at a time.
+        _call(lambda: self._handle.hivex_open(resolved), path)
+        try:
+            yield _OpenHive(self._handle, path)
+        finally:
+            with contextlib.suppress(RuntimeError):
+                self._handle.hivex_close()
+
     def _contents(self, path: str) -> Iterator[tuple[str, bytes]]:
         # One transfer: asking for each file would cost a round trip each.
         with tempfile.NamedTemporaryFile(prefix="goldsmith-", suffix=".tar") as archive:
@@ -86,6 +102,29 @@ class GuestfsTree(Tree):
                     if member.size > READ_LIMIT:
                         raise HarnessError(f"is larger than {READ_LIMIT // 2**20} MiB", where=member.name)
                     yield member.name.removeprefix("./"), file.read()
+
+
+class _OpenHive:
+    """The hive that is open in the appliance; hivex says 0 for what is not there."""
+
+    def __init__(self, handle: Any, path: str) -> None:
+        self._handle = handle
+        self._path = path
+
+    def key(self, path: Sequence[str]) -> int | None:
+        node = int(_call(self._handle.hivex_root, self._path))
+        for name in path:
+            node = int(_call(partial(self._handle.hivex_node_get_child, node, name), self._path))
+            if not node:
+                return None
+        return node
+
+    def value(self, key: int, name: str) -> tuple[int, bytes] | None:
+        found = int(_call(partial(self._handle.hivex_node_get_value, key, name), self._path))
+        if not found:
+            return None
+        kind = int(_call(partial(self._handle.hivex_value_type, found), self._path))
+        return kind, bytes(_call(partial(self._handle.hivex_value_value, found), self._path))
 
 
 def _entry(found: Mapping[str, int]) -> Entry | None:
@@ -135,12 +174,12 @@ class Appliance:
 
     @contextlib.contextmanager
     def tree(self, name: str) -> Iterator[Tree]:
-        """The root file system of a disk: the partition that holds /etc/os-release.
+        """The root file system of a disk: the partition that holds /etc/os-release or Windows.
 
         Raises HarnessError where there is none or it cannot be read.
         """
         with _watchdog(DISK_SECONDS * self._scale):
-            _mount_root(self._handle, self._devices[name], name)
+            _mount_root(self._handle, self._devices[name], name, windows=True)
             try:
                 yield GuestfsTree(self._handle)
             finally:
@@ -200,19 +239,19 @@ def _system(handle: Any, root: str) -> System:
     )
 
 
-def _mount_root(handle: Any, device: str, name: str) -> str:
-    """Mount, read-only, the file system of a disk that holds /etc/os-release; its device."""
+def _mount_root(handle: Any, device: str, name: str, *, windows: bool = False) -> str:
+    """Mount, read-only, the file system of a disk that holds /etc/os-release, or Windows; its device."""
     partition = re.compile(re.escape(device) + r"p?\d+")
     # Not list_filesystems, which scans every disk for LVM and takes seconds.
     partitions = [found for found in _call(handle.list_partitions, name) if partition.fullmatch(found)]
     candidates = {place: _call(partial(handle.vfs_type, place), name) for place in partitions or [device]}
     refused = []
     for file_system, kind in candidates.items():
-        if kind not in _ROOT_TYPES:
+        if kind not in _ROOT_TYPES and not (windows and kind == "ntfs"):
             continue
         try:
             handle.mount_ro(file_system, "/")
-            if handle.exists("/etc/os-release"):
+            if _is_root(handle, kind):
                 return str(file_system)
             handle.umount_all()
         except RuntimeError as error:
@@ -222,6 +261,16 @@ def _mount_root(handle: Any, device: str, name: str) -> str:
         f"no file system of it holds /etc/os-release; found: {shown}{''.join(f'; {r}' for r in refused)}",
         where=name,
     )
+
+
+def _is_root(handle: Any, kind: str) -> bool:
+    if kind != "ntfs":
+        return bool(handle.exists(_SIGN))
+    try:
+        return bool(handle.exists(handle.case_sensitive_path(_WINDOWS_SIGN)))
+    except RuntimeError:
+        # What it does not find is an error.
+        return False
 
 
 @contextlib.contextmanager

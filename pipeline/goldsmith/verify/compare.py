@@ -7,7 +7,17 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    GetJsonSchemaHandler,
+    model_validator,
+)
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 
 #: an error shows no more than this of a text
 _SHOWN_CHARACTERS = 2000
@@ -21,6 +31,10 @@ class Strict(BaseModel):
     def says_nothing(self) -> bool:
         """Whether every key has its default."""
         return all(getattr(self, name) == field.default for name, field in type(self).model_fields.items())
+
+    def unfit(self, layer: str) -> str | None:
+        """Why what is asked cannot be evaluated in a layer of its kind; None where it can."""
+        return None
 
 
 @dataclass(frozen=True)
@@ -44,9 +58,18 @@ def several(value: object) -> object:
     return [value] if isinstance(value, str) else value
 
 
+@dataclass(frozen=True)
+class OrOne:
+    """Of a list that ``several`` makes: its JSON Schema takes the only item, too."""
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        found = handler(schema)
+        return {"anyOf": [found["items"], found]}
+
+
 Regex = Annotated[str, Field(min_length=1), AfterValidator(_is_regex)]
-_Texts = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(several)]
-_Patterns = Annotated[tuple[Regex, ...], BeforeValidator(several)]
+_Texts = Annotated[tuple[Annotated[str, Field(min_length=1)], ...], BeforeValidator(several), OrOne()]
+_Patterns = Annotated[tuple[Regex, ...], BeforeValidator(several), OrOne()]
 
 
 class Comparators(Strict):

@@ -9,7 +9,22 @@ from dataclasses import dataclass
 from goldsmith.errors import GoldsmithError, HarnessError
 from goldsmith.store.manifest import Firmware, Layer, Status, Verdict
 from goldsmith.verify.compare import Finding
-from goldsmith.verify.kinds import files, guest, network, residue, screen
+from goldsmith.verify.kinds import (
+    boot_menu,
+    files,
+    guest,
+    live_files,
+    logs,
+    mounts,
+    network,
+    packages,
+    ports,
+    registry,
+    residue,
+    screen,
+    services,
+    sysctl_files,
+)
 from goldsmith.verify.model import Assertion, BoundCheck
 from goldsmith.verify.subjects import LiveGuest, MetadataTally, Screen
 from goldsmith.verify.tree import Tree
@@ -80,18 +95,34 @@ def findings(assertion: Assertion, subject: Subject) -> list[Finding]:
     match assertion, subject:
         case files.FileAssertion(), Tree():
             return files.file(assertion, subject)
+        case files.FileAssertion(), LiveGuest():
+            return live_files.file(assertion, subject)
         case files.AbsentAssertion(), Tree():
             return files.absent(assertion, subject)
-        case files.PackageAssertion(), Tree():
-            return files.package(assertion, subject)
+        case files.AbsentAssertion(), LiveGuest():
+            return live_files.absent(assertion, subject)
+        case packages.PackageAssertion(), Tree():
+            return packages.package(assertion, subject)
+        case packages.PackageAssertion(), LiveGuest():
+            return packages.package_live(assertion, subject)
         case residue.ResidueAssertion(), Tree():
             return residue.residue(assertion, subject)
+        case registry.RegistryAssertion(), Tree():
+            return registry.registry(assertion, subject)
+        case services.ServiceAssertion(), Tree():
+            return services.service(assertion, subject)
+        case services.ServiceAssertion(), LiveGuest():
+            return services.service_live(assertion, subject)
         case guest.CommandAssertion(), LiveGuest():
             return guest.command(assertion, subject)
         case guest.UnitAssertion(), LiveGuest():
             return guest.unit(assertion, subject)
+        case guest.KernelArgumentAssertion(), Tree():
+            return boot_menu.kernel_argument(assertion, subject)
         case guest.KernelArgumentAssertion(), LiveGuest():
             return guest.kernel_argument(assertion, subject)
+        case guest.SysctlAssertion(), Tree():
+            return sysctl_files.sysctl(assertion, subject)
         case guest.SysctlAssertion(), LiveGuest():
             return guest.sysctl(assertion, subject)
         case network.RouteAssertion(), LiveGuest():
@@ -100,6 +131,16 @@ def findings(assertion: Assertion, subject: Subject) -> list[Finding]:
             return network.address(assertion, subject)
         case network.MetadataAssertion(), MetadataTally():
             return network.metadata(assertion, subject)
+        case ports.PortAssertion(), LiveGuest():
+            return ports.port(assertion, subject)
+        case mounts.MountAssertion(), Tree():
+            return mounts.mount(assertion, subject)
+        case mounts.MountAssertion(), LiveGuest():
+            return mounts.mount_live(assertion, subject)
+        case logs.LogLineAssertion(), Tree():
+            return logs.log_line(assertion, subject)
+        case logs.LogLineAssertion(), LiveGuest():
+            return logs.log_line_live(assertion, subject)
         case screen.ScreenAssertion(), Screen():
             return screen.screen(assertion, subject)
     raise HarnessError(f"{type(assertion).__name__} cannot be evaluated on {type(subject).__name__}")

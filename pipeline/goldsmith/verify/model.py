@@ -11,34 +11,56 @@ from pydantic import BeforeValidator, ConfigDict, Field, ValidationError, model_
 
 from goldsmith.errors import InputError, Problem
 from goldsmith.store.manifest import Firmware, Layer
-from goldsmith.verify.compare import Strict, several
-from goldsmith.verify.kinds import files, guest, network
+from goldsmith.verify.compare import OrOne, Strict, several
+from goldsmith.verify.kinds import files, guest, logs, mounts, network, packages, ports, services
+from goldsmith.verify.kinds import registry as registries
 from goldsmith.verify.kinds import residue as residues
 from goldsmith.verify.kinds import screen as screens
 
-#: layers of each kind: those it may stand in, and the default where that is fewer
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
 _TREE: tuple[Layer, ...] = ("offline", "shutdown")
+_ALL: tuple[Layer, ...] = (*_TREE, "live")
+#: the layers that each kind may stand in
 LAYERS: dict[str, tuple[Layer, ...]] = {
+    "file": _ALL,
+    "absent": _ALL,
+    "package": _ALL,
+    # After a boot there is an identity, and there are logs.
+    "residue": ("offline",),
+    "registry": _TREE,
+    "service": _ALL,
+    "command": ("live",),
+    "unit": ("live",),
+    "kernel_argument": _ALL,
+    "sysctl": _ALL,
+    "route": ("live",),
+    "address": ("live",),
+    "port": ("live",),
+    "mount": _ALL,
+    "log_line": _ALL,
+    "screen": ("screen",),
+    "metadata": ("network",),
+}
+#: where a check says nothing, of the kinds for which that is not all of LAYERS
+DEFAULTS: dict[str, tuple[Layer, ...]] = {
     "file": _TREE,
     "absent": _TREE,
     "package": _TREE,
-    # After a boot there is an identity, and there are logs.
-    "residue": ("offline",),
-    "command": ("live",),
-    "unit": ("live",),
+    "registry": ("offline",),
+    "service": ("offline", "live"),
     "kernel_argument": ("live",),
     "sysctl": ("live",),
-    "route": ("live",),
-    "address": ("live",),
-    "screen": ("screen",),
-    "metadata": ("network",),
+    "mount": ("live",),
+    "log_line": ("live",),
 }
 
 Assertion = (
     files.FileAssertion
     | files.AbsentAssertion
-    | files.PackageAssertion
+    | packages.PackageAssertion
     | residues.ResidueAssertion
+    | registries.RegistryAssertion
+    | services.ServiceAssertion
     | guest.CommandAssertion
     | guest.UnitAssertion
     | guest.KernelArgumentAssertion
@@ -46,6 +68,9 @@ Assertion = (
     | network.RouteAssertion
     | network.AddressAssertion
     | network.MetadataAssertion
+    | ports.PortAssertion
+    | mounts.MountAssertion
+    | logs.LogLineAssertion
     | screens.ScreenAssertion
 )
 
@@ -59,22 +84,27 @@ class Check(Strict):
 
     id: str = Field(pattern=r"^[a-z0-9]\S*$")
     says: str = Field(min_length=8, description="One sentence: what is true of the image when the check passes")
-    layers: Annotated[tuple[Layer, ...], BeforeValidator(several)] = Field(
-        default=(), description="Where it is evaluated; all layers of its kind where not given"
+    layers: Annotated[tuple[Layer, ...], BeforeValidator(several), OrOne()] = Field(
+        default=(), description="Where it is evaluated; the usual layers of its kind where not given"
     )
-    firmware: Annotated[tuple[Firmware, ...], BeforeValidator(several)] = Field(
+    firmware: Annotated[tuple[Firmware, ...], BeforeValidator(several), OrOne()] = Field(
         default=get_args(Firmware), min_length=1, description="Boots in which it is evaluated"
     )
     file: files.FileAssertion | None = None
     absent: files.AbsentAssertion | None = None
-    package: files.PackageAssertion | None = None
+    package: packages.PackageAssertion | None = None
     residue: residues.ResidueAssertion | None = None
+    registry: registries.RegistryAssertion | None = None
+    service: services.ServiceAssertion | None = None
     command: guest.CommandAssertion | None = None
     unit: guest.UnitAssertion | None = None
     kernel_argument: guest.KernelArgumentAssertion | None = None
     sysctl: guest.SysctlAssertion | None = None
     route: network.RouteAssertion | None = None
     address: network.AddressAssertion | None = None
+    port: ports.PortAssertion | None = None
+    mount: mounts.MountAssertion | None = None
+    log_line: logs.LogLineAssertion | None = None
     screen: screens.ScreenAssertion | None = None
     metadata: network.MetadataAssertion | None = None
 
@@ -87,6 +117,8 @@ class Check(Strict):
         for layer in self.layers:
             if layer not in LAYERS[kinds[0]]:
                 raise ValueError(f"layers: {kinds[0]} is evaluated in {' or '.join(LAYERS[kinds[0]])}, not in {layer}")
+            if reason := self.assertion.unfit(layer):
+                raise ValueError(f"layers: not in {layer}: {reason}")
         return self
 
     @property
@@ -101,7 +133,8 @@ class Check(Strict):
     @property
     def where(self) -> tuple[Layer, ...]:
         """The layers it is evaluated in."""
-        return self.layers or LAYERS[self.kind]
+        usual = DEFAULTS.get(self.kind, LAYERS[self.kind])
+        return self.layers or tuple(layer for layer in usual if self.assertion.unfit(layer) is None)
 
 
 class CheckFile(Strict):
@@ -136,14 +169,17 @@ class BoundCheck:
 
 def parse(element: str, check_id: str, spec: Mapping[str, Any]) -> BoundCheck:
     """Read one check.  Raises InputError with all that is wrong with it."""
-    file = f"elements/{element}/checks.yaml"
     # The plan has resolved these; they are gone from what it hands on, or stand there to be read by people.
     rest = {key: value for key, value in spec.items() if key not in ("when", "for_each")}
+    return BoundCheck(element, check_id, read(rest, f"elements/{element}/checks.yaml", check_id))
+
+
+def read(spec: Mapping[str, Any], file: str, place: str) -> Check:
+    """Read one check that stands at ``place`` of ``file``.  Raises InputError with all that is wrong with it."""
     try:
-        check = Check.model_validate(rest)
+        return Check.model_validate(spec)
     except ValidationError as error:
-        raise InputError(problems=[_problem(file, check_id, item) for item in error.errors()]) from error
-    return BoundCheck(element, check_id, check)
+        raise InputError(problems=[_problem(file, place, item) for item in error.errors()]) from error
 
 
 def parse_all(planned: Iterable[Planned]) -> tuple[BoundCheck, ...]:
@@ -164,8 +200,8 @@ def parse_all(planned: Iterable[Planned]) -> tuple[BoundCheck, ...]:
     return tuple(found.values())
 
 
-def _problem(file: str, check_id: str, item: Any) -> Problem:
-    path = ".".join([check_id, *(str(part) for part in item["loc"])])
+def _problem(file: str, place: str, item: Any) -> Problem:
+    path = ".".join([place, *(str(part) for part in item["loc"])])
     message, suggestion = str(item["msg"]).removeprefix("Value error, "), None
     if item["type"] == "extra_forbidden":
         message = "is not known here"
@@ -187,5 +223,5 @@ def _known_keys(place: tuple[str | int, ...]) -> list[str]:
 
 
 def json_schema() -> dict[str, Any]:
-    """JSON Schema of a checks.yaml whose parameters are put in."""
-    return CheckFile.model_json_schema()
+    """JSON Schema (draft 2020-12) of a checks.yaml whose parameters are put in, and of a user's own file of checks."""
+    return {"$schema": DIALECT, **CheckFile.model_json_schema(), "title": "goldsmith checks"}

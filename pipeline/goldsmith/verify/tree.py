@@ -11,9 +11,11 @@ import re
 import stat
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
 from goldsmith.errors import HarnessError
 
@@ -38,6 +40,16 @@ class Entry:
     def permissions(self) -> str:
         """Four octal digits, such as 0644."""
         return f"{stat.S_IMODE(self.mode):04o}"
+
+
+class Hive(Protocol):
+    """A registry hive.  Names of keys and values are found in any case; methods raise HarnessError."""
+
+    def key(self, path: Sequence[str]) -> int | None:
+        """A handle of the key below the hive's root, None where there is none."""
+
+    def value(self, key: int, name: str) -> tuple[int, bytes] | None:
+        """A value's type and bytes, None where there is none; the key's own value has the name ""."""
 
 
 class Tree(ABC):
@@ -67,6 +79,13 @@ class Tree(ABC):
     @abstractmethod
     def _contents(self, path: str) -> Iterator[tuple[str, bytes]]:
         """Every plain file below a folder: its path relative to the folder, and its bytes."""
+
+    def hive(self, path: str) -> AbstractContextManager[Hive]:
+        """A Windows registry hive, open for reading.  Raises HarnessError where this tree opens none, or not this one.
+
+        hivex, which reads it, knows nothing of transaction logs: look at the file's head first.
+        """
+        raise HarnessError("a registry hive is opened in the appliance only", where=path)
 
     def _foresee(self, folder: str, names: Sequence[str]) -> None:  # noqa: B027
         """Told of names that _lstat may be asked for next; for trees where each question costs."""
@@ -152,7 +171,7 @@ class Tree(ABC):
 
     def glob(self, pattern: str) -> list[str]:
         """Paths that match, sorted; a pattern without wildcards gives itself where it exists."""
-        literal, wild = _split(pattern)
+        literal, wild = split(pattern)
         if not wild:
             return [literal] if self.exists(literal) else []
         if "**" not in wild:
@@ -191,7 +210,7 @@ class Tree(ABC):
 
     def contents(self, pattern: str) -> Iterator[tuple[str, bytes]]:
         """Plain files that match a glob, with their bytes; links are not followed."""
-        literal, wild = _split(pattern)
+        literal, wild = split(pattern)
         if "**" not in wild:
             for path in self.glob(pattern):
                 entry = self.stat(path, follow=False)
@@ -226,7 +245,7 @@ def matches(pattern: str, path: str) -> bool:
     return _matches(tuple(part for part in PurePosixPath(pattern).parts if part != "/"), path.lstrip("/"))
 
 
-def _split(pattern: str) -> tuple[str, tuple[str, ...]]:
+def split(pattern: str) -> tuple[str, tuple[str, ...]]:
     """A glob's leading folders without wildcards, and the parts from the first wildcard on."""
     parts = [part for part in PurePosixPath(pattern).parts if part != "/"]
     wild = next((number for number, part in enumerate(parts) if _WILD.search(part)), len(parts))
@@ -254,8 +273,40 @@ def _regex(parts: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def _part_regex(part: str) -> str:
-    pieces = re.findall(r"\[[!^]?\]?[^\]]*\]|.", part, re.DOTALL)
-    return "".join(_piece_regex(piece) for piece in pieces)
+    return "".join(_piece_regex(piece) for piece in _pieces(part))
+
+
+def _pieces(part: str) -> list[str]:
+    """A glob's characters, each bracket expression in one piece."""
+    return re.findall(r"\[[!^]?\]?[^\]]*\]|.", part, re.DOTALL)
+
+
+def posix_regex(parts: tuple[str, ...]) -> str:
+    """A glob's parts as POSIX extended regular expression, for find(1)."""
+    text = ""
+    for number, part in enumerate(parts):
+        last = number == len(parts) - 1
+        if part == "**":
+            text += ".*" if last else "([^/]+/)*"
+        else:
+            text += "".join(map(_posix_piece, _pieces(part))) + ("" if last else "/")
+    return text
+
+
+def posix_escaped(text: str) -> str:
+    """A POSIX extended regular expression that matches ``text`` and nothing else."""
+    return re.sub(r"[][\\.*+?(){}|^$]", r"\\\g<0>", text)
+
+
+def _posix_piece(piece: str) -> str:
+    if piece == "*":
+        return "[^/]*"
+    if piece == "?":
+        return "[^/]"
+    if len(piece) > 1:
+        # A backslash is plain in both; only the sign of negation differs.
+        return f"[^{piece[2:]}" if piece[1] in "!^" else piece
+    return posix_escaped(piece)
 
 
 def _piece_regex(piece: str) -> str:
@@ -264,7 +315,7 @@ def _piece_regex(piece: str) -> str:
     if piece == "?":
         return "[^/]"
     if len(piece) > 1:
-        inside = piece[1:-1].replace("\\", r"\\")
+        inside = piece[1:-1].replace("\\", r"\\").replace("[", r"\[")
         return f"[^{inside[1:]}]" if inside[0] in "!^" else f"[{inside}]"
     return re.escape(piece)
 

@@ -128,3 +128,13 @@ def test_a_damaged_memory_is_looked_over(tmp_path: Path) -> None:
     (memory,) = (tmp_path / "home").glob("**/channels/*.json")
     memory.write_text("[1")
     assert (chosen(tmp_path, opener), opener.launches) == (first, 2)
+
+
+def test_nothing_is_written_into_a_windows(tmp_path: Path) -> None:
+    (tmp_path / "WINDOWS/System32").mkdir(parents=True)
+    channel = channels.choose(FolderTree(tmp_path))
+    assert channel.kind == "credential"
+    assert "this is Windows" in channel.reason
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc/os-release").write_text("ID=debian\n")
+    assert channels.choose(FolderTree(tmp_path)).kind == "unit"

@@ -7,20 +7,27 @@ import jsonschema
 import pytest
 
 from goldsmith.errors import InputError
-from goldsmith.verify.model import LAYERS, Check, json_schema, parse, parse_all
+from goldsmith.verify.model import DEFAULTS, LAYERS, Check, json_schema, parse, parse_all
 
 SAYS = "the guest is as it should be"
+#: not jsonschema.validate, which looks at all of the schema each time
+VALIDATOR = jsonschema.Draft202012Validator(json_schema())
 GOOD: dict[str, dict[str, Any]] = {
     "file": {"path": "/etc/hostname", "exists": False},
     "absent": {"paths": ["/etc/ssh/ssh_host_*"]},
     "package": {"name": "libstdc++6"},
     "residue": {"severity": "secret", "ignore": ["passwords"]},
+    "registry": {"key": "HKLM\\SYSTEM\\Select", "value": "Current", "type": "REG_DWORD", "equals": 1},
+    "service": {"name": "ssh", "state": "enabled"},
     "command": {"run": "true"},
     "unit": {"name": "serial-getty@ttyS0.service", "active": True},
     "kernel_argument": {"present": ["console=ttyS0,115200"]},
     "sysctl": {"name": "net.ipv4.ip_forward", "equals": 0},
     "route": {"family": "ipv4", "destination": "default", "count": 1, "device": "first"},
     "address": {"device": "first", "present": ["10.20.0.5/24"]},
+    "port": {"port": 22, "address": "0.0.0.0", "process": "sshd"},
+    "mount": {"path": "/tmp", "fstype": "tmpfs", "options": ["nodev"]},
+    "log_line": {"journal": {"unit": "ssh"}, "pattern": "^Server listening"},
     "screen": {"width": 720},
     "metadata": {"max_requests": 40},
 }
@@ -42,8 +49,42 @@ def test_every_kind_is_read(kind: str) -> None:
     bound = parse("networkd", "a-check", spec(kind))
     assert bound.name == "networkd/a-check"
     assert bound.check.kind == kind
-    assert bound.check.where == LAYERS[kind]
-    jsonschema.validate({"checks": [spec(kind)]}, json_schema())
+    assert bound.check.where == DEFAULTS.get(kind, LAYERS[kind])
+    VALIDATOR.validate({"checks": [spec(kind)]})
+
+
+def test_the_schema_is_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(json_schema())
+
+
+def test_the_schema_takes_one_where_several_may_stand() -> None:
+    one = spec("command", layers="live", firmware="bios")
+    one["command"] = {"run": "true", "stdout": {"contains": "x", "matches": "y"}}
+    parse("x", "a-check", one)
+    VALIDATOR.validate({"checks": [one]})
+    for key, wrong in (("layers", "life"), ("firmware", "coreboot"), ("firmware", [])):
+        with pytest.raises(jsonschema.ValidationError):
+            VALIDATOR.validate({"checks": [{**one, key: wrong}]})
+
+
+@pytest.mark.parametrize("kind", DEFAULTS)
+def test_a_kind_stands_in_each_of_its_layers(kind: str) -> None:
+    assert set(DEFAULTS[kind]) <= set(LAYERS[kind])
+    for layer in LAYERS[kind]:
+        assert parse("x", "a-check", spec(kind, layers=[layer])).check.where == (layer,)
+
+
+def test_what_the_elements_have_costs_no_more() -> None:
+    """A check without ``layers`` is evaluated where it was before its kind could stand elsewhere."""
+    assert all(DEFAULTS[kind] == ("offline", "shutdown") for kind in ("file", "absent", "package"))
+    assert all(DEFAULTS[kind] == ("live",) for kind in ("kernel_argument", "sysctl"))
+
+
+def test_a_check_is_evaluated_only_where_it_can_be() -> None:
+    both = {"id": "a-check", "says": SAYS, "service": {"name": "ssh", "state": "enabled"}}
+    assert parse("x", "a-check", both).check.where == ("offline", "live")
+    live = {**both, "service": {"name": "ssh", "state": "enabled", "active": True}}
+    assert parse("x", "a-check", live).check.where == ("live",)
 
 
 def test_layers_and_firmware_narrow_a_check() -> None:
@@ -77,7 +118,7 @@ def test_an_unknown_key_has_a_suggestion() -> None:
     [
         ({"id": "a-check", "says": SAYS}, "a check has one assertion, none is given"),
         (spec("file", command={"run": "true"}), "file and command are several"),
-        (spec("file", layers=["live"]), "file is evaluated in offline or shutdown, not in live"),
+        (spec("file", layers=["screen"]), "file is evaluated in offline or shutdown or live, not in screen"),
         (spec("command", layers=["offline"]), "command is evaluated in live, not in offline"),
         ({"id": "a-check", "says": SAYS, "file": {"path": "etc/hostname"}}, "should match pattern"),
         ({"id": "a-check", "says": SAYS, "file": {"path": "/x", "mode": 420}}, "valid string"),
@@ -95,6 +136,17 @@ def test_an_unknown_key_has_a_suggestion() -> None:
         ({"id": "a-check", "says": SAYS, "kernel_argument": {}}, "names nothing"),
         ({"id": "a-check", "says": SAYS, "screen": {}}, "asks nothing"),
         ({"id": "a-check", "says": SAYS, "screen": {"echo": "hello", "text_mode": False}}, "text mode only"),
+        (
+            {"id": "a-check", "says": SAYS, "service": {"name": "ssh", "active": True}, "layers": ["live", "offline"]},
+            "layers: not in offline: only a running system has active units",
+        ),
+        (spec("port", layers=["offline"]), "port is evaluated in live, not in offline"),
+        (spec("registry", layers=["live"]), "registry is evaluated in offline or shutdown, not in live"),
+        ({"id": "a-check", "says": SAYS, "screen": {"text": {}}}, "compares nothing"),
+        (
+            {"id": "a-check", "says": SAYS, "screen": {"text": {"contains": "x"}, "text_mode": False}},
+            "text can be read in text mode only",
+        ),
         ({"id": "a-check", "says": SAYS, "metadata": {"min_requests": 0}}, "bounds nothing"),
         ({"id": "a-check", "says": SAYS, "address": {"device": "first", "present": []}}, "at least 1"),
         ({"id": "a-check", "says": SAYS, "address": {"device": "first", "present": ["10.20.0"]}}, "IPv4 or IPv6"),

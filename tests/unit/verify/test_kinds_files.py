@@ -5,29 +5,8 @@ from typing import Any
 
 import pytest
 
-from goldsmith.errors import HarnessError
-from goldsmith.verify.kinds.files import (
-    AbsentAssertion,
-    FileAssertion,
-    PackageAssertion,
-    absent,
-    file,
-    package,
-)
+from goldsmith.verify.kinds.files import AbsentAssertion, FileAssertion, absent, file
 from goldsmith.verify.tree import FolderTree
-
-STATUS = """\
-Package: bash
-Status: install ok installed
-Version: 5.2
-
-Package: cloud-init
-Status: deinstall ok config-files
-Version: 25.1
-
-Package: linux-image
-Status: hold ok installed
-"""
 
 
 @pytest.fixture
@@ -94,19 +73,3 @@ def test_absent_shows_what_was_found(tree: FolderTree) -> None:
     for number in range(30):
         (tree.root / f"etc/key-{number:02}").touch()
     assert findings(paths=["/etc/key-*"])[0][1].splitlines()[-1] == "... and 10 more"
-
-
-def test_packages(tree: FolderTree) -> None:
-    with pytest.raises(HarnessError, match="no database of dpkg"):
-        package(PackageAssertion(name="bash"), tree)
-    (tree.root / "var/lib/dpkg").mkdir(parents=True)
-    (tree.root / "var/lib/dpkg/status").write_text(STATUS)
-
-    def seen(name: str, installed: bool) -> list[str]:
-        return [f.seen for f in package(PackageAssertion(name=name, installed=installed), tree)]
-
-    assert seen("bash", True) == seen("linux-image", True) == []
-    assert seen("cloud-init", False) == seen("ifupdown", False) == []
-    assert seen("bash", False) == ["install ok installed"]
-    assert seen("cloud-init", True) == ["deinstall ok config-files"]
-    assert seen("bas", True) == ["unknown to dpkg"]

@@ -60,6 +60,18 @@ def test_size_and_mode(tmp_path: Path) -> None:
     assert (tmp_path / "screen.png").exists()
 
 
+def test_text(tmp_path: Path) -> None:
+    assert findings(tmp_path, FakeDisplay(), text={"matches": "^debian login:$", "not_contains": "panic"}) == []
+    assert findings(tmp_path, FakeDisplay(), text={"contains": "rocky"}) == [
+        ("the screen contains 'rocky'", "\ndebian login:")
+    ]
+    assert findings(tmp_path, FakeDisplay((1280, 800)), text={"not_contains": "panic"}) == [
+        ("the screen shows text that can be read", "a framebuffer of 1280x800")
+    ]
+    with pytest.raises(HarnessError, match="QEMU is gone"):
+        findings(tmp_path, FakeDisplay(alive=False), text={"not_contains": "panic"})
+
+
 def test_echo(tmp_path: Path) -> None:
     display = FakeDisplay()
     assert findings(tmp_path, display, echo="goldsmith") == []

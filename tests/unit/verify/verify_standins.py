@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import shlex
+import shutil
 import socket
+import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -43,6 +45,40 @@ class FakeShell:
             if part in inner:
                 return said if isinstance(said, Said) else (said.pop(0) if len(said) > 1 else said[0])
         return Said(stderr=f"sh: {inner}: not found", returncode=127)
+
+
+@dataclass
+class HostShell:
+    """Runs commands on this host as the probe does in a guest: a real shell, real tools, texts cut at 1 MiB.
+
+    ``path`` is where the tools are looked for.
+    """
+
+    path: str = "/usr/sbin:/usr/bin:/sbin:/bin"
+    asked: list[str] = field(default_factory=list)
+
+    def run(self, command: str, deadline: Deadline) -> Said:
+        self.asked.append(command)
+        done = subprocess.run(
+            ["/bin/sh", "-c", command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+            cwd="/",
+            env={"PATH": self.path},
+            timeout=deadline.remaining(),
+        )
+        out, err = (text[: 2**20].decode(errors="replace") for text in (done.stdout, done.stderr))
+        return Said(out, done.returncode, err)
+
+
+def tools(folder: Path, *names: str) -> Path:
+    """A folder with these of this host's tools and no others."""
+    for name in names:
+        found = shutil.which(name, path="/usr/sbin:/usr/bin:/sbin:/bin")
+        assert found, name
+        (folder / name).symlink_to(found)
+    return folder
 
 
 @dataclass

@@ -1,16 +1,17 @@
-"""Kinds that look at a tree: file, absent, package."""
+"""Kinds that look at files: file, absent."""
 
 from __future__ import annotations
 
 import re
 import stat
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Annotated, Self
 
 from pydantic import Field, model_validator
 
-from goldsmith.errors import HarnessError
 from goldsmith.verify.compare import Comparators, Finding, Regex, Strict
-from goldsmith.verify.tree import Tree
+from goldsmith.verify.tree import Entry, Tree
 
 #: how many of the things found a verdict shows
 _SHOWN_ITEMS = 20
@@ -57,55 +58,86 @@ class AbsentAssertion(Strict):
         return self
 
 
-class PackageAssertion(Strict):
-    """A package of dpkg's database."""
+@dataclass(frozen=True)
+class Facts:
+    """One path, as the tree or the running guest has it."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9+.-]*$")
-    installed: bool = True
+    #: what is written in the link that it is; None where it is none
+    target: str | None
+    #: what it is or leads to; None where that is nothing
+    entry: Entry | None
+    #: names of the entry's user and group
+    user: Callable[[], str]
+    group: Callable[[], str]
+    #: the bytes of a plain file
+    content: Callable[[], bytes]
 
 
 def file(assertion: FileAssertion, tree: Tree) -> list[Finding]:
     path = assertion.path
-    if not assertion.exists:
-        return [Finding(f"{path} does not exist", f"{path} exists")] if tree.exists(path) else []
     if not tree.exists(path):
+        return compared(assertion, None)
+    entry = tree.stat(path)
+    facts = Facts(
+        target=tree.readlink(path) if tree.is_symlink(path) else None,
+        entry=entry,
+        user=lambda: tree.user_name(entry.uid) if entry else "",
+        group=lambda: tree.group_name(entry.gid) if entry else "",
+        content=lambda: tree.read(path),
+    )
+    return compared(assertion, facts)
+
+
+def compared(assertion: FileAssertion, facts: Facts | None) -> list[Finding]:
+    """What does not hold of a path; ``facts`` None: nothing has its name."""
+    path = assertion.path
+    if not assertion.exists:
+        return [Finding(f"{path} does not exist", f"{path} exists")] if facts else []
+    if facts is None:
         return [Finding(f"{path} exists", "nothing of this name")]
     findings = []
-    if assertion.symlink is not None:
-        target = tree.readlink(path) if tree.is_symlink(path) else None
-        if target != assertion.symlink:
-            seen = "no symbolic link" if target is None else f"a link to {target}"
-            findings.append(Finding(f"{path} is a symbolic link to {assertion.symlink}", seen))
+    if assertion.symlink is not None and facts.target != assertion.symlink:
+        seen = "no symbolic link" if facts.target is None else f"a link to {facts.target}"
+        findings.append(Finding(f"{path} is a symbolic link to {assertion.symlink}", seen))
     if assertion.mode is None and assertion.owner is None and assertion.content is None:
         return findings
-    entry = tree.stat(path)
+    entry = facts.entry
     if entry is None:
         return [*findings, Finding(f"{path} leads to a file", "a link that leads nowhere")]
     if assertion.mode is not None and entry.permissions != f"{int(assertion.mode, 8):04o}":
         findings.append(Finding(f"{path} has mode {int(assertion.mode, 8):04o}", entry.permissions))
     if assertion.owner is not None:
-        owner = tree.user_name(entry.uid)
+        owner = facts.user()
         if ":" in assertion.owner:
-            owner += ":" + tree.group_name(entry.gid)
+            owner += ":" + facts.group()
         if owner != assertion.owner:
             findings.append(Finding(f"{path} belongs to {assertion.owner}", owner))
     if assertion.content is not None:
         if stat.S_ISREG(entry.mode):
-            findings += assertion.content.findings(path, tree.read(path).decode(errors="replace"))
+            findings += assertion.content.findings(path, facts.content().decode(errors="replace"))
         else:
             findings.append(Finding(f"{path} is a plain file", "something else"))
     return findings
 
 
 def absent(assertion: AbsentAssertion, tree: Tree) -> list[Finding]:
+    return found_of(assertion, tree.glob, tree.contents)
+
+
+def found_of(
+    assertion: AbsentAssertion,
+    glob: Callable[[str], list[str]],
+    contents: Callable[[str], Iterable[tuple[str, bytes]]],
+) -> list[Finding]:
+    """What is there and must not be; ``glob`` and ``contents`` are those of a Tree."""
     findings = []
     for pattern in assertion.paths:
-        if found := tree.glob(pattern):
+        if found := glob(pattern):
             findings.append(Finding(f"nothing matches {pattern}", listed(found)))
     for content in assertion.content:
         regex = re.compile(content.pattern, re.MULTILINE)
         hits = []
-        for path, text in tree.contents(content.glob):
+        for path, text in contents(content.glob):
             if match := regex.search(text.decode(errors="replace")):
                 hits.append(f"{path}: {_line_around(match)}")
         if hits:
@@ -123,32 +155,3 @@ def _line_around(match: re.Match[str]) -> str:
     start = match.string.rfind("\n", 0, match.start()) + 1
     end = match.string.find("\n", match.end())
     return match.string[start : None if end < 0 else end].strip()[:200]
-
-
-def package(assertion: PackageAssertion, tree: Tree) -> list[Finding]:
-    status = _dpkg_status(tree, assertion.name)
-    if _is_installed(status) == assertion.installed:
-        return []
-    wanted = "is installed" if assertion.installed else "is not installed"
-    return [Finding(f"package {assertion.name} {wanted}", status or "unknown to dpkg")]
-
-
-def _dpkg_status(tree: Tree, name: str) -> str | None:
-    """The Status field of /var/lib/dpkg/status (man 5 deb-control), None where the package is not listed."""
-    database = "/var/lib/dpkg/status"
-    if tree.stat(database) is None:
-        raise HarnessError("there is no database of dpkg to look at", where=database)
-    text = tree.read(database).decode(errors="replace")
-    found = None
-    for stanza in re.split(r"\n\n+", text):
-        # A package of several architectures has a stanza for each.
-        if re.search(rf"^Package: {re.escape(name)}$", stanza, re.MULTILINE):
-            status = re.search(r"^Status: (.+)$", stanza, re.MULTILINE)
-            if status and not _is_installed(found):
-                found = status.group(1).strip()
-    return found
-
-
-def _is_installed(status: str | None) -> bool:
-    """The Status field's last word is the state; "hold ok installed" is installed, too."""
-    return status is not None and status.split()[-1:] == ["installed"]

@@ -46,7 +46,10 @@ class UnitAssertion(Strict):
 
 
 class KernelArgumentAssertion(Strict):
-    """Words of /proc/cmdline.  A word without "=" stands for itself and for itself with any value."""
+    """Words of /proc/cmdline, on a disk those of each entry of GRUB's menu.
+
+    A word without "=" stands for itself and for itself with any value.
+    """
 
     present: tuple[_Word, ...] = Field(default=(), description="Each stands there, and no word twice")
     absent: tuple[_Word, ...] = ()
@@ -59,7 +62,7 @@ class KernelArgumentAssertion(Strict):
 
 
 class SysctlAssertion(Strict):
-    """A value below /proc/sys."""
+    """A value below /proc/sys, on a disk the one that sysctl.d(5) sets."""
 
     name: str = Field(pattern=r"^[a-zA-Z0-9_-]+([./][a-zA-Z0-9_.-]+)+$", description="Such as net.ipv4.ip_forward")
     equals: str | int = Field(description="Space between several numbers does not count")
@@ -88,10 +91,15 @@ def _command_once(assertion: CommandAssertion, result: Result) -> list[Finding]:
     return findings
 
 
-def unit(assertion: UnitAssertion, guest: LiveGuest) -> list[Finding]:
+def unit_state(name: str, guest: LiveGuest) -> dict[str, str]:
+    """The properties of a unit that tell its state, by their names; aliases are followed."""
     wanted = "LoadState,UnitFileState,ActiveState,SubState,Result"
-    text = guest.output(f"systemctl show --no-pager -p {wanted} -- '{assertion.name}'")
-    state = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+    text = guest.output(f"systemctl show --no-pager -p {wanted} -- '{name}'")
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
+
+
+def unit(assertion: UnitAssertion, guest: LiveGuest) -> list[Finding]:
+    state = unit_state(assertion.name, guest)
     seen = ", ".join(f"{key}={value}" for key, value in sorted(state.items()))
     loaded = state.get("LoadState") == "loaded"
     findings = []
@@ -115,18 +123,22 @@ def unit(assertion: UnitAssertion, guest: LiveGuest) -> list[Finding]:
 
 
 def kernel_argument(assertion: KernelArgumentAssertion, guest: LiveGuest) -> list[Finding]:
-    line = guest.output("cat /proc/cmdline").strip()
+    return arguments(assertion, guest.output("cat /proc/cmdline").strip(), "the kernel")
+
+
+def arguments(assertion: KernelArgumentAssertion, line: str, who: str) -> list[Finding]:
+    """What does not hold of a kernel's arguments; ``who`` has them."""
     words = line.split()
     findings = []
     for wanted in assertion.present:
         found = [word for word in words if _stands_for(wanted, word)]
         if not found:
-            findings.append(Finding(f"the kernel has {wanted}", line))
+            findings.append(Finding(f"{who} has {wanted}", line))
         elif len(found) != len(set(found)):
-            findings.append(Finding(f"the kernel has {wanted} once", line))
+            findings.append(Finding(f"{who} has {wanted} once", line))
     for unwanted in assertion.absent:
         if any(_stands_for(unwanted, word) for word in words):
-            findings.append(Finding(f"the kernel does not have {unwanted}", line))
+            findings.append(Finding(f"{who} does not have {unwanted}", line))
     return findings
 
 

@@ -9,18 +9,19 @@ from pydantic import Field, model_validator
 from goldsmith.boot.screen import TEXT_MODES
 from goldsmith.errors import DeadlineError
 from goldsmith.host.deadline import Deadline
-from goldsmith.verify.compare import Finding, Strict, shown
+from goldsmith.verify.compare import Comparators, Finding, Strict, shown
 from goldsmith.verify.subjects import Screen
 
 _ECHO_SECONDS = 30.0
 
 
 class ScreenAssertion(Strict):
-    """Size and mode of the screen, and whether it shows what is typed (VGA text only)."""
+    """Size and mode of the screen, its text, and whether it shows what is typed (VGA text only)."""
 
     width: int | None = Field(default=None, gt=0)
     height: int | None = Field(default=None, gt=0)
     text_mode: bool | None = None
+    text: Comparators | None = Field(default=None, description="What stands on it, row by row")
     echo: str | None = Field(
         default=None,
         pattern=r"^[a-z0-9]{4,40}$",
@@ -30,9 +31,10 @@ class ScreenAssertion(Strict):
     @model_validator(mode="after")
     def _something_is_asked(self) -> Self:
         if self.says_nothing():
-            raise ValueError("asks nothing: give width, height, text_mode or echo")
-        if self.echo is not None and self.text_mode is False:
-            raise ValueError("echo can be read in text mode only")
+            raise ValueError("asks nothing: give width, height, text_mode, text or echo")
+        for key in ("text", "echo"):
+            if getattr(self, key) is not None and self.text_mode is False:
+                raise ValueError(f"{key} can be read in text mode only")
         return self
 
 
@@ -47,6 +49,12 @@ def screen(assertion: ScreenAssertion, subject: Screen) -> list[Finding]:
     if assertion.text_mode is not None and text_mode != assertion.text_mode:
         expected = "VGA text mode" if assertion.text_mode else "a framebuffer"
         findings.append(Finding(f"the screen is in {expected}", size))
+    if assertion.text is not None:
+        lines = subject.display.screen_text() if text_mode else None
+        if lines is None:
+            findings.append(Finding("the screen shows text that can be read", f"a framebuffer of {size}"))
+        else:
+            findings += assertion.text.findings("the screen", "\n".join(line.rstrip() for line in lines))
     if assertion.echo is not None:
         if text_mode:
             findings += _echo(assertion.echo, subject)
