@@ -8,21 +8,26 @@ import json
 from goldsmith.commands.context import Context, Outcome
 
 NAME = "schema"
-SUMMARY = "the JSON Schema of recipes, for editors"
+SUMMARY = "the JSON Schemas of recipes and checks, for editors"
 DESCRIPTION = """\
 Print the JSON Schema of a recipe with the parameters of every element that is found.  An editor with a YAML language
 server completes and checks recipes by it:
 
     goldsmith schema > recipe.schema.json
-    # yaml-language-server: $schema=recipe.schema.json      (as the recipe's first line)"""
+    # yaml-language-server: $schema=recipe.schema.json      (as the recipe's first line)
+
+`goldsmith schema checks` prints that of a file of checks, for `goldsmith verify --checks`."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """No options of its own."""
+    parser.add_argument(
+        "what", choices=("recipe", "checks"), nargs="?", default="recipe", help="which schema (default: recipe)"
+    )
 
 
 def execute(args: argparse.Namespace, context: Context) -> Outcome:
     from goldsmith.recipe.schema import json_schema
+    from goldsmith.verify import model
 
-    document = json_schema(context.settings)
+    document = model.json_schema() if args.what == "checks" else json_schema(context.settings)
     return Outcome(document, json.dumps(document, indent=2, ensure_ascii=False))

@@ -25,6 +25,7 @@ from goldsmith.verify.report import Report
 from goldsmith.verify.reporting import files
 from goldsmith.verify.session import verify_image
 from goldsmith.verify.untrusted import image_format
+from goldsmith.verify.user_checks import UserCheck
 from goldsmith.verify.work import OnFailure
 
 
@@ -38,6 +39,9 @@ class Selection:
     #: over the recipe's
     properties: Mapping[str, str] = field(default_factory=dict)
     datasource: Datasource = "metadata"
+    #: files of the user's own checks, and what stands in them
+    check_files: tuple[Path, ...] = ()
+    user_checks: tuple[UserCheck, ...] = ()
     #: sits down at a boot that failed
     on_failure: OnFailure | None = None
 
@@ -76,7 +80,9 @@ def verified(
     part = part or Selection()
     published = {**properties(plan), **part.properties}
     firmwares = part.firmwares or plan.recipe.disk.firmware
-    report = _verified(image, plan.recipe.name, plan.checks, firmwares, published, target, context, part)
+    report = _verified(
+        image, plan.recipe.name, (*plan.checks, *part.user_checks), firmwares, published, target, context, part
+    )
     if report.complete and part.whole and set(firmwares) == set(plan.recipe.disk.firmware):
         keep_proof(plan, report, context.settings)
     return _kept(report, _options(part, recipe), context)
@@ -87,7 +93,7 @@ def verified_alone(image: Path, target: str, context: Context, part: Selection) 
     form = image_format(image)
     named = firmware_from(part.properties)
     firmwares = part.firmwares or ((named,) if named else bootable_with(image, form))
-    report = _verified(image, name_of(image), (), firmwares, part.properties, target, context, part)
+    report = _verified(image, name_of(image), part.user_checks, firmwares, part.properties, target, context, part)
     return _kept(report, _options(part, None), context)
 
 
@@ -139,5 +145,6 @@ def _kept(report: Report, options: str, context: Context) -> Report:
 def _options(part: Selection, recipe: Path | None) -> str:
     words = ["--recipe", str(recipe)] if recipe else []
     words += [word for name, value in part.properties.items() for word in ("--property", f"{name}={value}")]
+    words += [word for path in part.check_files for word in ("--checks", str(path))]
     words += ["--datasource", part.datasource] if part.datasource != "metadata" else []
     return "".join(f" {shlex.quote(word)}" for word in words)

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 
 from goldsmith.commands import arguments
 from goldsmith.commands.context import Context, Outcome
-from goldsmith.errors import ExitCode, InputError
+from goldsmith.errors import ExitCode, InputError, Problem
 
 if TYPE_CHECKING:
+    from goldsmith.recipe.plan import Plan
     from goldsmith.store.manifest import Status
     from goldsmith.verify.report import Report
 
@@ -47,6 +48,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
         default=[],
         help="run only this check; can be given several times",
     )
+    parser.add_argument(
+        "--checks",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="YAML with checks of your own, beside the others (docs/checks.md); can be given several times",
+    )
     arguments.shape(parser)
     arguments.console_rules(parser)
     parser.add_argument(
@@ -65,6 +74,7 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
     from goldsmith.verify.console_rules.rules import with_users
     from goldsmith.verify.report import as_text
     from goldsmith.verify.reporting import files
+    from goldsmith.verify.user_checks import load_all
 
     wanted = [("--html", files.HTML, args.html), ("--junit", files.JUNIT, args.junit)]
     files.require_writable((option, path) for option, _, path in wanted if path)
@@ -72,17 +82,26 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
     if is_recipe and args.recipe:
         hint = "see: goldsmith verify --help"
         raise InputError("--recipe goes with an image, and this is a recipe", where=str(args.target), hint=hint)
+    target, recipe = str(args.target), args.target if is_recipe else args.recipe
+    plan, problems = _planned(recipe, context)
+    taken = {check.element for check in plan.checks} if plan else set()
+    try:
+        own = load_all(args.checks, taken)
+    except InputError as error:
+        raise InputError(problems=[*problems, *error.problems]) from error
+    if problems:
+        raise InputError(problems=problems)
     part = verification.Selection(
-        tuple(args.firmware),
-        tuple(args.check),
-        with_users(args.console_rules) if args.console_rules else None,
-        properties_of(args.property),
-        args.datasource,
-        Debugger(context) if args.debug else None,
+        firmwares=tuple(args.firmware),
+        checks=tuple(args.check),
+        console_rules=with_users(args.console_rules) if args.console_rules else None,
+        properties=properties_of(args.property),
+        datasource=args.datasource,
+        check_files=tuple(args.checks),
+        user_checks=own,
+        on_failure=Debugger(context) if args.debug else None,
     )
-    target = str(args.target)
-    if recipe := args.target if is_recipe else args.recipe:
-        (plan,) = work.planned([recipe], context.settings)
+    if plan:
         image = work.existing(plan, context).image if is_recipe else args.target
         report = verification.verified(plan, image, target, context, part, args.recipe)
     else:
@@ -94,6 +113,19 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
     document = {**report.model_dump(mode="json"), "status": report.status, "artefacts": str(folder)}
     text = f"{as_text(report)}report.html, junit.xml, consoles and screens: {folder}"
     return Outcome(document, text, exit_code(report))
+
+
+def _planned(recipe: Path | None, context: Context) -> tuple[Plan | None, list[Problem]]:
+    """The recipe's plan, None where there is no recipe or it is wrong, and all that is wrong with it."""
+    from goldsmith.commands import work
+
+    if recipe is None:
+        return None, []
+    try:
+        (plan,) = work.planned([recipe], context.settings)
+    except InputError as error:
+        return None, list(error.problems) or [Problem(error.where or str(recipe), "", error.message, error.hint)]
+    return plan, []
 
 
 def exit_code(report: Report) -> ExitCode:

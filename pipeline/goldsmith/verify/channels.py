@@ -60,7 +60,7 @@ def cloud_init_refusal(tree: Tree) -> str | None:
 def choose(tree: Tree) -> Channel:
     """The way that changes this guest least and works with its systemd."""
     if any(name.lower() == "windows" for name in tree.names("/")) and not tree.exists("/etc/os-release"):
-        return Channel("credential", "this is Windows, which takes no commands; nothing of it is changed")
+        return Channel("passive", "this is Windows, which takes no commands of ours; nothing of it is changed")
     version = systemd_version(tree)
     if version is None and not any(tree.exists(path) for path in _SYSTEMD):
         if any(tree.exists(path) for path in _AGENT):

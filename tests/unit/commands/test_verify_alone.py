@@ -105,3 +105,54 @@ def test_what_is_no_image(world: World, content: bytes, capsys: Captured) -> Non
     assert "x.qcow2" in capsys.readouterr().err
     assert cli.main(["verify", str(world.folder / "none.qcow2")]) == 2
     assert world.verifications == []
+
+
+OWN = """\
+checks:
+  - id: ssh
+    says: sshd listens
+    port: {port: 22}
+"""
+
+
+def test_checks_of_ones_own_stand_beside_the_recipes(world: World, capsys: Captured) -> None:
+    own = world.folder / "own.yaml"
+    own.write_text(OWN)
+    recipe = world.recipe()
+    assert cli.main(["build", recipe]) == 0
+    world.status = "fail"
+    capsys.readouterr()
+    assert cli.main(["verify", "--json", recipe, "--checks", str(own)]) == 1
+    (asked,) = world.verifications
+    assert [(check.element, check.id) for check in asked["checks"]] == [("marked", "mark"), ("own", "ssh")]
+    document = json.loads(capsys.readouterr().out)
+    assert document["verdicts"][0]["repeat"].endswith(f"--checks {own}")
+    # With a user's checks it is no proof of the recipe.
+    world.status = "pass"
+    assert cli.main(["verify", recipe, "--checks", str(own)]) == 0
+    assert cli.main(["publish", recipe]) == 2
+
+
+def test_checks_of_ones_own_on_any_image(world: World) -> None:
+    own = world.folder / "own.yaml"
+    own.write_text(OWN)
+    assert cli.main(["verify", str(image_at(world.folder / "x.img")), "--checks", str(own)]) == 0
+    assert [(check.element, check.id) for check in world.verifications[0]["checks"]] == [("own", "ssh")]
+
+
+def test_all_that_is_wrong_with_recipe_and_checks_is_said_at_once(world: World, capsys: Captured) -> None:
+    recipe, own = Path(world.recipe()), world.folder / "own.yaml"
+    recipe.write_text(recipe.read_text().replace("marked", "markd"))
+    own.write_text(OWN.replace("port:", "prot:"))
+    assert cli.main(["verify", str(recipe), "--checks", str(own), "--checks", str(world.folder / "none.yaml")]) == 2
+    said = capsys.readouterr().err
+    assert "markd" in said
+    assert "own.yaml" in said
+    assert "did you mean" in said
+    assert "none.yaml" in said
+
+
+def test_the_schema_of_checks_is_to_be_had(capsys: Captured) -> None:
+    assert cli.main(["schema", "checks"]) == 0
+    assert "log_line" in json.dumps(json.loads(capsys.readouterr().out))
+    assert cli.main(["schema", "chekcs"]) == 2

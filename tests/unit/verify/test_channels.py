@@ -133,7 +133,7 @@ def test_a_damaged_memory_is_looked_over(tmp_path: Path) -> None:
 def test_nothing_is_written_into_a_windows(tmp_path: Path) -> None:
     (tmp_path / "WINDOWS/System32").mkdir(parents=True)
     channel = channels.choose(FolderTree(tmp_path))
-    assert channel.kind == "credential"
+    assert channel.kind == "passive"
     assert "this is Windows" in channel.reason
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/os-release").write_text("ID=debian\n")
