@@ -137,4 +137,6 @@ def test_nothing_is_written_into_a_windows(tmp_path: Path) -> None:
     assert "this is Windows" in channel.reason
     (tmp_path / "etc").mkdir()
     (tmp_path / "etc/os-release").write_text("ID=debian\n")
+    (tmp_path / "usr/lib/systemd").mkdir(parents=True)
+    (tmp_path / "usr/lib/systemd/systemd").touch()
     assert channels.choose(FolderTree(tmp_path)).kind == "unit"
