@@ -101,17 +101,18 @@ def _archive(root: Path, target: Path) -> None:
         subprocess.run(argv, input=names, stdout=stream, cwd=root, check=True)
 
 
-def _shell_initrd(root: Path, target: Path) -> None:
-    """An initrd whose /init does what the kernel's argument ``do=`` says."""
+def shell_initrd(root: Path, target: Path, init: str, programs: Sequence[str]) -> None:
+    """An initrd with a shell for its /init, and these programs of the host's."""
     skeleton(root)
-    install(root, ["dash", "mount", "sleep", "yes", "agetty"])
+    install(root, ["dash", "mount", "sleep", *programs])
     (root / "usr/bin/sh").symlink_to("dash")
     write(root, "etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")
     write(root, "etc/hostname", "small\n")
-    write(root, "init", SHELL_INIT, 0o755)
+    write(root, "init", init, 0o755)
     _archive(root, target)
 
 
+#: does what the kernel's argument ``do=`` says
 SHELL_INIT = """\
 #!/bin/sh
 mount -t devtmpfs none /dev
@@ -189,7 +190,7 @@ class SmallGuests:
         boot = self.folder / "boot"
         boot.mkdir(parents=True)
         shutil.copy(kernel, boot / "vmlinuz")
-        _shell_initrd(self.folder / "shell", boot / "shell.img")
+        shell_initrd(self.folder / "shell", boot / "shell.img", SHELL_INIT, ["yes", "agetty"])
         _debian_initrd(self.folder / "initramfs-tools", boot / "debian.img", version)
 
     def base(self, name: str, fill: Callable[[Path], None] = skeleton) -> Path:

@@ -335,7 +335,7 @@ def test_a_guest_that_takes_no_commands_is_looked_at(outcome, name):
     )
     settled = found.verdict("goldsmith/settled")
     assert settled["status"] == "broken"
-    assert "no command can be asked of this guest: there is no systemd" in settled["seen"]
+    assert "no command can be asked of this guest: there is neither systemd" in settled["seen"]
     assert "its console shows a login prompt" in settled["seen"]
     assert f"screen: {found.folder}/bios/screen-goldsmith-settled.png" in settled["seen"]
     assert "login:" in "\n".join(settled["console"])
