@@ -24,18 +24,23 @@ mount -t devtmpfs none /dev
 mount -t proc none /proc
 mount -t sysfs none /sys
 mkdir -p /run /var/run
-for module in virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_console; do
-    [ ! -e /lib/modules/$module.ko ] || insmod /lib/modules/$module.ko
+# Which of them needs which differs from kernel to kernel.
+for round in 1 2 3 4; do
+    for module in /lib/modules/*.ko; do insmod $module 2>/dev/null; done
 done
 /sbin/agetty -L 115200 ttyS0 vt220 &
 while :; do
     for port in /sys/class/virtio-ports/*; do
+        [ -e $port/name ] || continue
         [ "$(cat $port/name)" != org.qemu.guest_agent.0 ] || qemu-ga -m virtio-serial -p /dev/${port##*/} -t /run
     done
     sleep 1
 done
 """
 PROGRAMS = ["agetty", "qemu-ga", "insmod", "cat", "mkdir", "timeout", "ip", "uname", "basename", "readlink"]
+
+
+BUILT_IN = ("settled", "no-failed-units", "login-prompt", "image-unchanged")
 
 
 class AgentGuests(SmallGuests):
@@ -87,6 +92,8 @@ def report(image: Path, workshop, accelerator: Accelerator, tmp_path_factory: py
         accelerator=accelerator,
         artefacts=tmp_path_factory.mktemp("artefacts"),
         target=str(image),
+        # Nothing in it looks at the power button.
+        only=[f"goldsmith/{name}" for name in BUILT_IN] + [check.element + "/" + check.id for check in checks],
     )
 
 
