@@ -9,9 +9,9 @@ def test_there_is_one_way_out(guest):
     assert guest.check_output("ip -4 route show default").count("default") == 1
 
 
-def test_ssh_is_there_for_keys_only(guest):
+def test_root_needs_a_key_for_ssh(guest):
     assert guest.service("ssh").is_enabled
-    assert "passwordauthentication no" in guest.check_output("sshd -T")
+    assert "permitrootlogin without-password" in guest.check_output("sshd -T")
 
 
 def test_the_disk_has_grown_to_the_flavors(guest):
