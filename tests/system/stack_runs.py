@@ -101,5 +101,5 @@ def runs(request, workshop, accelerator) -> Iterator[Callable[[Path], Run]]:
 
     asked = {item.callspec.params["recipe"] for item in request.session.items if "runs" in item.fixturenames}
     with ThreadPoolExecutor(max_workers=3) as pool:
-        futures = {path: pool.submit(run, path) for path in sorted(asked)}
+        futures = {path: pool.submit(run, path) for path in sorted(asked, reverse=True)}
         yield lambda path: futures[path].result()

@@ -6,9 +6,7 @@ The service runs and counts in both boots, and both instances are described by t
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 
 import pytest
@@ -76,48 +74,47 @@ def boot_and_ask(
 
 
 @pytest.fixture(scope="module")
-def told(golden_image: Path, workshop, accelerator: Accelerator) -> Callable[[Datasource], Told]:
-    """Boots the golden image once for each datasource, however many tests look at it."""
-
-    @lru_cache
-    def boot(datasource: Datasource) -> Told:
-        folder = workshop.settings.cache_dir / "reports" / f"told-by-{datasource}"
-        return boot_and_ask(golden_image, datasource, workshop.settings, accelerator, folder)
-
-    return boot
+def told(request, golden_image: Path, workshop, accelerator: Accelerator) -> Told:
+    """What the golden image learned from the datasource that the test names: one boot for all who ask."""
+    folder = workshop.settings.cache_dir / "reports" / f"told-by-{request.param}"
+    return boot_and_ask(golden_image, request.param, workshop.settings, accelerator, folder)
 
 
-def test_a_config_drive_costs_the_service_nothing(told) -> None:
-    it = told("config-drive")
-    assert not it.unsettled
-    assert (it.count.requests, it.count.connections) == (0, 0), it.count
-    assert (it.again.requests, it.again.connections) == (0, 0), it.again
+by_drive = pytest.mark.parametrize("told", ["config-drive"], indirect=True)
+by_service = pytest.mark.parametrize("told", ["metadata"], indirect=True)
+by_each = pytest.mark.parametrize("told", ["config-drive", "metadata"], indirect=True)
 
 
-def test_the_config_drive_was_believed(told) -> None:
-    it = told("config-drive")
-    assert it.answers["datasource"] == "configdrive"
-    assert it.answers["source"].startswith("config-disk (/dev/sr")
+@by_drive
+def test_a_config_drive_costs_the_service_nothing(told: Told) -> None:
+    assert not told.unsettled
+    assert (told.count.requests, told.count.connections) == (0, 0), told.count
+    assert (told.again.requests, told.again.connections) == (0, 0), told.again
 
 
-def test_the_same_count_without_a_config_drive(told) -> None:
+@by_drive
+def test_the_config_drive_was_believed(told: Told) -> None:
+    assert told.answers["datasource"] == "configdrive"
+    assert told.answers["source"].startswith("config-disk (/dev/sr")
+
+
+@by_service
+def test_the_same_count_without_a_config_drive(told: Told) -> None:
     """The control: without it zero could be a service that nobody can reach, or that does not count."""
-    it = told("metadata")
-    assert it.answers["datasource"] == "openstack"
-    assert it.answers["source"] == "metadata (http://169.254.169.254)"
-    assert it.count.requests == it.count.connections == EC2_TREE + OPENSTACK_TREE, it.count
-    of_ec2 = sum(number for path, number in it.count.by_path.items() if path.startswith("/latest/"))
+    assert told.answers["datasource"] == "openstack"
+    assert told.answers["source"] == "metadata (http://169.254.169.254)"
+    assert told.count.requests == told.count.connections == EC2_TREE + OPENSTACK_TREE, told.count
+    of_ec2 = sum(number for path, number in told.count.by_path.items() if path.startswith("/latest/"))
     assert of_ec2 == EC2_TREE
 
 
-def test_a_reboot_asks_nothing_again(told) -> None:
-    it = told("metadata")
-    assert it.again.requests == it.count.requests
+@by_service
+def test_a_reboot_asks_nothing_again(told: Told) -> None:
+    assert told.again.requests == told.count.requests
 
 
-@pytest.mark.parametrize("datasource", ["config-drive", "metadata"])
-def test_both_tell_the_guest_the_same(told, datasource: Datasource) -> None:
-    it = told(datasource)
-    assert it.answers["uuid"] == it.instance.uuid
-    assert it.answers["name"] == NAME
-    assert KEY in it.answers["keys"].splitlines()
+@by_each
+def test_both_tell_the_guest_the_same(told: Told) -> None:
+    assert told.answers["uuid"] == told.instance.uuid
+    assert told.answers["name"] == NAME
+    assert KEY in told.answers["keys"].splitlines()
