@@ -10,10 +10,6 @@ boot.yaml is closed:
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, model_validator
@@ -21,18 +17,15 @@ from pydantic import BaseModel, ConfigDict, Field, StrictBool, ValidationError, 
 from goldsmith.errors import InputError, Problem
 from goldsmith.recipe import yamlfile
 from goldsmith.recipe.elements import Element
+from goldsmith.recipe.hooks import PHASES, Phase, build_tools_of, scripts
 from goldsmith.recipe.problems import dotted
 
 FILE = "boot.yaml"
 #: scripts that only a running guest needs; diskimage-builder does not know the folder
 BOOT_PHASE = "boot.d"
 #: phases that need the host of a build; block-device.d and cleanup.d only serve the build itself
-HOST_PHASES = ("root.d", "extra-data.d")
-#: programs that exist in a chroot of diskimage-builder and nowhere else
-BUILD_TOOLS = ("install-packages", "pkg-map", "svc-map", "package-installs-v2", "dib-init-system", "dib-python")
+_HOST_PHASES = ("root.d", "extra-data.d")
 
-Phase = Literal["pre-install.d", "install.d", "post-install.d", "finalise.d"]
-PHASES: tuple[Phase, ...] = ("pre-install.d", "install.d", "post-install.d", "finalise.d")
 _Sentence = Annotated[str, Field(min_length=1)]
 
 
@@ -71,19 +64,11 @@ def read(element: Element) -> AtBoot:
 
 
 def _guess(element: Element) -> AtBoot:
-    for phase in HOST_PHASES:
+    for phase in _HOST_PHASES:
         if (element.folder / phase).is_dir():
             why = f"its {phase} takes something from the host of a build"
             return AtBoot(at_boot="refused", why=why, declared=False)
     return AtBoot(declared=False)
-
-
-def scripts(folder: Path) -> Iterator[Path]:
-    """The scripts of a phase that diskimage-builder would run: executable, with a name of run-parts' kind."""
-    if folder.is_dir():
-        for path in sorted(folder.iterdir()):
-            if path.is_file() and os.access(path, os.X_OK) and re.fullmatch(r"[A-Za-z0-9_-]+", path.stem):
-                yield path
 
 
 def problems_of(element: Element, at_boot: AtBoot) -> list[Problem]:
@@ -91,16 +76,8 @@ def problems_of(element: Element, at_boot: AtBoot) -> list[Problem]:
     found = []
     for phase in (*at_boot.phases, BOOT_PHASE):
         for script in scripts(element.folder / phase):
-            text = script.read_text(errors="replace")
-            code = "\n".join(line for line in text.splitlines() if not line.lstrip().startswith("#"))
-            for tool in BUILD_TOOLS:
-                if re.search(rf"(^|[\s;&|(`]){re.escape(tool)}(\s|$)", code, re.MULTILINE):
-                    found.append(
-                        Problem(
-                            str(script),
-                            "",
-                            f"uses `{tool}`, which exists only while diskimage-builder builds",
-                            f"name packages in package-installs.yaml, or say `at_boot: left-out` in {FILE}",
-                        )
-                    )
+            for tool in build_tools_of(script):
+                text = f"uses `{tool}`, which exists only while diskimage-builder builds"
+                hint = f"name packages in package-installs.yaml, or say `at_boot: left-out` in {FILE}"
+                found.append(Problem(str(script), "", text, hint))
     return found

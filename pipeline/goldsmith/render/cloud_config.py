@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from goldsmith.errors import InputError, Problem
+from goldsmith.recipe import element_packages
 from goldsmith.recipe.elements import Element
+from goldsmith.recipe.hooks import PHASES, scripts
+from goldsmith.recipe.payload import Entry, element_entries, joined, pack, variables
 from goldsmith.recipe.plan import Plan
-from goldsmith.render import packages, userdata
-from goldsmith.render.atboot import FILE, PHASES, AtBoot, problems_of, read, scripts
-from goldsmith.render.payload import Entry, element_entries, joined, pack, variables
+from goldsmith.render import userdata
+from goldsmith.render.atboot import BOOT_PHASE, FILE, AtBoot, problems_of, read
 from goldsmith.render.userdata import Part
 
 
@@ -47,10 +49,12 @@ def render(plan: Plan, *, parts: Sequence[Part] = (), vendor: bool = False, inst
             where=str(plan.recipe.source or plan.recipe.name),
             hint="; ".join(f"{name}: {why}" for name, why in left_out.items()) or None,
         )
-    wanted = sorted({name for element, _ in applied for name in packages.needed(element, plan.recipe.base)})
+    wanted = sorted({name for element, _ in applied for name in element_packages.needed(element, plan.recipe.base)})
     if install_packages:
         wanted = sorted({*wanted, *plan.recipe.packages})
-    entries = joined((element.name, element_entries(element, at_boot)) for element, at_boot in applied)
+    entries = joined(
+        (element.name, element_entries(element, (*at_boot.phases, BOOT_PHASE))) for element, at_boot in applied
+    )
     entries |= _facts(plan, applied, wanted, install_packages)
     payload = pack(entries, userdata.runner().encode())
     hook = userdata.boothook(payload, plan.recipe.base)

@@ -17,7 +17,7 @@ from importlib import resources
 
 from goldsmith.errors import InputError
 from goldsmith.recipe.model import Base
-from goldsmith.render.payload import Payload
+from goldsmith.recipe.payload import Payload
 
 #: characters of base64 that Nova takes
 NOVA_LIMIT = 65535

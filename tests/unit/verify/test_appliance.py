@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from goldsmith.boot import guestfs
 from goldsmith.boot.accelerator import Accelerator
 from goldsmith.boot.channel import GuestFile
 from goldsmith.errors import HarnessError
@@ -129,11 +130,11 @@ def test_a_disk_without_a_root_file_system_takes_no_files(folder: Path) -> None:
 
 def test_the_appliance_of_this_process_is_found_and_a_slow_one_killed(launched: Appliance) -> None:
     """The last test: it ends the appliance."""
-    assert len(appliance._appliances()) == 1
-    with pytest.raises(HarnessError, match=r"took longer than 1 s and was ended"), appliance._watchdog(1):
+    assert len(guestfs.appliances()) == 1
+    with pytest.raises(HarnessError, match=r"took longer than 1 s and was ended"), guestfs.watchdog(1):
         while True:
             with launched.tree("image") as tree:
                 tree.glob("/etc/**")
-    (pid,) = appliance._appliances() or [0]
+    (pid,) = guestfs.appliances() or [0]
     assert not pid or Path(f"/proc/{pid}/stat").read_text().split()[2] == "Z"
     assert os.getpid() != pid

@@ -1,20 +1,21 @@
-"""What user-data carries: the files of each element as diskimage-builder would lay them out in the image, packed."""
+"""The files of elements as diskimage-builder lays them out for the scripts in an image, packed."""
 
 from __future__ import annotations
 
 import gzip
 import hashlib
 import io
+import re
 import shlex
 import tarfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from goldsmith.errors import InputError, Problem
 from goldsmith.recipe.elements import Element
+from goldsmith.recipe.hooks import scripts
 from goldsmith.recipe.model import Base
-from goldsmith.render.atboot import BOOT_PHASE, AtBoot, scripts
 
 #: DIB's architecture names are Debian's; this is what in-guest scripts may read beside their own variables
 _CONVENTIONS = {"DIB_DEBUG_TRACE": "0", "DIB_INIT_SYSTEM": "systemd"}
@@ -40,15 +41,15 @@ class Payload:
     sizes: Mapping[str, int]
 
 
-def element_entries(element: Element, at_boot: AtBoot) -> Iterator[Entry]:
+def element_entries(element: Element, phases: Sequence[str]) -> Iterator[Entry]:
     """Scripts of the phases, environment.d and static files of one element."""
-    for phase in (*at_boot.phases, BOOT_PHASE):
+    for phase in phases:
         for path in scripts(element.folder / phase):
             yield Entry(f"{phase}/{path.name}", path.read_bytes(), executable=True)
     environment = element.folder / "environment.d"
     if environment.is_dir():
         for path in sorted(environment.iterdir()):
-            if path.suffix == ".bash":
+            if path.is_file() and re.fullmatch(r"[0-9A-Za-z_.-]+", path.name):
                 yield Entry(f"environment.d/{path.name}", path.read_bytes())
     dependencies = element.folder / "element-deps"
     # As in a build: without install-static nobody would have laid them over the root.

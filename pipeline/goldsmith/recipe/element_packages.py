@@ -49,7 +49,7 @@ def _applies(path: Path, name: str, rule: Any, base: Base) -> bool:
     if not isinstance(rule, dict):
         raise InputError(problems=[Problem(str(path), name, f"must be a mapping, found {kind_of(rule)}")])
     if unknown := sorted(set(rule) - _KNOWN):
-        text = f"`{unknown[0]}` is decided in a build only, so the package cannot be installed at first boot"
+        text = f"`{unknown[0]}` is decided in a build only, so outside of one the package cannot be installed"
         raise InputError(problems=[Problem(str(path), f"{name}.{unknown[0]}", text)])
     if "uninstall" in rule:
         return False
