@@ -17,6 +17,8 @@ from goldsmith.settings import Settings
 
 #: files of ours; they describe an element and its proof and never reach the image
 SCHEMA, PROPERTIES, CHECKS = "schema.yaml", "properties.yaml", "checks.yaml"
+#: how it is applied to a finished image; read by goldsmith.bake.offline
+OFFLINE = "offline.yaml"
 
 _NO_PARAMETERS: dict[str, Any] = {"type": "object", "properties": {}, "additionalProperties": False}
 

@@ -10,6 +10,7 @@ import shlex
 import tarfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import resources
 from pathlib import Path
 
 from goldsmith.errors import InputError, Problem
@@ -73,6 +74,11 @@ def variables(environment: Mapping[str, str], base: Base) -> str:
     known = {**_CONVENTIONS, "DISTRO_NAME": base.distribution, "DIB_RELEASE": base.release, "ARCH": base.architecture}
     values = {**known, **environment}
     return "".join(f"export {name}={shlex.quote(values[name])}\n" for name in sorted(values))
+
+
+def install_packages() -> str:
+    """Shell functions: has_package NAME, and install_missing NAME..."""
+    return resources.files("goldsmith.recipe").joinpath("install_packages.sh").read_text(encoding="utf-8")
 
 
 def joined(groups: Iterable[tuple[str, Iterable[Entry]]]) -> dict[str, Entry]:

@@ -17,7 +17,7 @@ from importlib import resources
 
 from goldsmith.errors import InputError
 from goldsmith.recipe.model import Base
-from goldsmith.recipe.payload import Payload
+from goldsmith.recipe.payload import Payload, install_packages
 
 #: characters of base64 that Nova takes
 NOVA_LIMIT = 65535
@@ -53,7 +53,8 @@ class Part:
 
 def runner() -> str:
     """The shell script in front of the payload, as it stands in the repository."""
-    return resources.files("goldsmith.render").joinpath("runner.sh").read_text(encoding="utf-8")
+    text = resources.files("goldsmith.render").joinpath("runner.sh").read_text(encoding="utf-8")
+    return text.replace("# @PACKAGES@\n", install_packages().removeprefix("#!/bin/sh\n"))
 
 
 def boothook(payload: Payload, base: Base) -> str:

@@ -1,0 +1,146 @@
+"""An image that is open for writing in the appliance: its systems, its files, and programs of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from goldsmith.boot import guestfs
+from goldsmith.boot.accelerator import Accelerator
+from goldsmith.errors import InputError
+
+#: seconds on the reference host, for whatever is not given a deadline of its own
+CALL_SECONDS = 600.0
+#: libguestfs's names of architectures whose programs the appliance can run, to Debian's
+ARCHITECTURES = {"x86_64": "amd64"}
+
+
+@dataclass(frozen=True)
+class System:
+    """The operating system of an image, as libguestfs's inspection describes it."""
+
+    root: str
+    type: str
+    distribution: str
+    #: "13.0"
+    version: str
+    #: Debian's name
+    architecture: str
+    product: str
+    #: folder to device
+    mounts: Mapping[str, str]
+
+    @property
+    def folders(self) -> list[str]:
+        """Where its file systems are mounted, each after the one that it lies in."""
+        return sorted(self.mounts, key=len)
+
+
+class Guest:
+    """A mounted image; every call raises HarnessError where the appliance fails."""
+
+    def __init__(self, handle: Any, system: System, where: str, scale: float) -> None:
+        self.handle = handle
+        self.system = system
+        self.where = where
+        self.scale = scale
+
+    def call(self, name: str, *arguments: Any, seconds: float = CALL_SECONDS, **options: Any) -> Any:
+        """A call of libguestfs's API, bounded by ``seconds`` on the reference host."""
+        with guestfs.watchdog(seconds * self.scale):
+            return guestfs.call(partial(getattr(self.handle, name), *arguments, **options), f"{self.where}: {name}")
+
+    def unpack(self, archive: bytes, folder: str) -> None:
+        """Unpack a tar.gz into a folder of the image, which is made."""
+        with tempfile.NamedTemporaryFile(prefix="goldsmith-", suffix=".tar.gz") as file:
+            file.write(archive)
+            file.flush()
+            self.call("mkdir_p", folder)
+            self.call("tar_in", file.name, folder, compress="gzip")
+
+    def run(self, *words: str, seconds: float) -> str:
+        """A program of the image, in a chroot with /dev, /proc and /sys; what it says on stdout.
+
+        Raises HarnessError with the end of its stderr where its status is not 0.
+        """
+        return str(self.call("command", list(words), seconds=seconds))
+
+    def read(self, path: str) -> bytes:
+        return bytes(self.call("read_file", path))
+
+    def exists(self, path: str) -> bool:
+        return bool(self.call("exists", path))
+
+
+@contextlib.contextmanager
+def opened(overlay: Path, where: str, accelerator: Accelerator, *, network: bool) -> Iterator[Guest]:
+    """The one system of a qcow2, all its file systems mounted for writing; synced and shut down at the end.
+
+    ``where`` names the image in errors.  Raises InputError for an image without a system, with several, with one of
+    another architecture, or with a file system that cannot be mounted for writing; HarnessError for the appliance.
+    """
+    with guestfs.launched([(overlay, "qcow2")], accelerator, readonly=False, network=network) as (handle, _):
+        with guestfs.watchdog(CALL_SECONDS * accelerator.scale):
+            system = _system(handle, where)
+            _mount(handle, system, where)
+        guest = Guest(handle, system, where, accelerator.scale)
+        yield guest
+        # What is written late shows its errors here.
+        guest.call("umount_all")
+        guest.call("shutdown")
+
+
+def _system(handle: Any, where: str) -> System:
+    roots = guestfs.call(handle.inspect_os, where)
+    if len(roots) != 1:
+        found = f"{len(roots)} operating systems" if roots else "no operating system"
+        raise InputError(f"holds {found}; one is needed", where=where, hint="run: goldsmith inspect")
+    (root,) = roots
+    architecture = handle.inspect_get_arch(root)
+    if architecture not in ARCHITECTURES:
+        raise InputError(
+            f"is for {architecture}; its programs do not run in the appliance, which is x86_64", where=where
+        )
+    major, minor = handle.inspect_get_major_version(root), handle.inspect_get_minor_version(root)
+    return System(
+        root=root,
+        type=handle.inspect_get_type(root),
+        distribution=handle.inspect_get_distro(root),
+        version=f"{major}.{minor}",
+        architecture=ARCHITECTURES[architecture],
+        product=handle.inspect_get_product_name(root),
+        mounts=dict(handle.inspect_get_mountpoints(root)) or {"/": root},
+    )
+
+
+def _mount(handle: Any, system: System, where: str) -> None:
+    for folder in system.folders:
+        try:
+            handle.mount(system.mounts[folder], folder)
+            _require_writable(handle, folder)
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[-1]
+            raise InputError(
+                f"its file system {folder} ({system.mounts[folder]}) cannot be written: {reason}",
+                where=where,
+                hint=_remedy(str(error)),
+            ) from error
+
+
+def _require_writable(handle: Any, folder: str) -> None:
+    """ntfs-3g mounts a hibernated or damaged volume read-only without an error: a file shows it."""
+    # The appliance chooses a name that is not there yet.
+    file = handle.mktemp(f"{folder.rstrip('/')}/goldsmith-XXXXXX")
+    handle.rm(file)
+
+
+def _remedy(message: str) -> str | None:
+    if re.search(r"hibernat|unclean|Fast Startup", message, re.IGNORECASE):
+        return "start Windows, turn fast startup off (powercfg /h off), and shut it down"
+    return None
