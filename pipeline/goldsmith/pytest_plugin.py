@@ -62,7 +62,7 @@ def goldsmith_options(pytestconfig: pytest.Config) -> Options:
 @pytest.fixture(scope="session")
 def image(goldsmith_options: Options) -> Path:
     """The image under test.  Its file is never written to."""
-    from goldsmith.verify.untrusted import image_format
+    from goldsmith.images.untrusted import image_format
 
     if goldsmith_options.image is None:
         pytest.fail("no image to test: give --goldsmith-image FILE, or goldsmith_image in pytest's ini", pytrace=False)
@@ -74,8 +74,8 @@ def image(goldsmith_options: Options) -> Path:
 @pytest.fixture(scope="session")
 def firmware(image: Path, goldsmith_options: Options) -> Firmware:
     """What the guest boots with, "bios" or "uefi"; with two asked for, each in its turn."""
+    from goldsmith.images.untrusted import image_format
     from goldsmith.verify.firmwares import bootable_with
-    from goldsmith.verify.untrusted import image_format
 
     with _plainly():
         return (goldsmith_options.firmwares or bootable_with(image, image_format(image)))[0]
@@ -90,11 +90,11 @@ def goldsmith_guest(
     from goldsmith.boot.properties import shape_here
     from goldsmith.host.files import file_digest
     from goldsmith.host.progress import Progress
+    from goldsmith.images.untrusted import image_format
     from goldsmith.settings import from_environment
     from goldsmith.verify import appliance, channels
     from goldsmith.verify.machines import BootPlan, discard
     from goldsmith.verify.standing import standing
-    from goldsmith.verify.untrusted import image_format
 
     # Each process of pytest-xdist has a guest of its own.
     worker = getattr(pytestconfig, "workerinput", {}).get("workerid", "")
@@ -178,9 +178,9 @@ def lab(goldsmith_clean: Standing) -> Lab:
 def offline(image: Path) -> Iterator[Any]:
     """The image as it is, not booted: a libguestfs handle (guestfs.GuestFS) with its root mounted, read-only."""
     from goldsmith.boot import accelerator
+    from goldsmith.images.untrusted import image_format
     from goldsmith.settings import from_environment
     from goldsmith.verify.appliance import handle_of
-    from goldsmith.verify.untrusted import image_format
 
     with _plainly(), handle_of(image, image_format(image), accelerator.choose(from_environment())) as handle:
         yield handle

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 #: elements/, recipes/ and cloud-config/ stand beside pipeline/ in a checkout.
@@ -31,6 +31,12 @@ class Settings:
     plain_progress: bool
     #: what subprocesses may inherit; never the whole environment
     base_environment: Mapping[str, str]
+    #: scheme of a URL -> the proxy's URL
+    proxies: Mapping[str, str] = field(default_factory=dict)
+    #: hosts that are reached without it, separated by commas
+    no_proxy: str = ""
+    #: file or folder of certificates that replaces the system's
+    ca_certificates: Path | None = None
 
 
 _INHERITED = ("PATH", "HOME", "LANG", "USER", "LOGNAME", "http_proxy", "https_proxy", "no_proxy", "TMPDIR")
@@ -48,6 +54,7 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
     # A user's PATH often lacks the administrator's folders, where mke2fs and ip live.
     paths = inherited.get("PATH", "").split(":")
     inherited["PATH"] = ":".join([*paths, *(p for p in ("/usr/sbin", "/sbin", "/usr/bin", "/bin") if p not in paths)])
+    authorities = env.get("SSL_CERT_FILE") or env.get("REQUESTS_CA_BUNDLE")
     return Settings(
         cache_dir=cache,
         work_dir=Path(env.get("GOLDSMITH_WORK") or cache / "work").absolute(),
@@ -57,4 +64,15 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         security_mirror=env.get("GOLDSMITH_SECURITY_MIRROR") or None,
         plain_progress=bool(env.get("CI")) or env.get("TERM") == "dumb",
         base_environment=inherited,
+        # In capitals too, as curl reads them; http_proxy is not (a CGI's client could set it).
+        proxies={
+            scheme: proxy
+            for scheme, proxy in (
+                ("http", env.get("http_proxy")),
+                ("https", env.get("https_proxy") or env.get("HTTPS_PROXY")),
+            )
+            if proxy
+        },
+        no_proxy=env.get("no_proxy") or env.get("NO_PROXY") or "",
+        ca_certificates=Path(authorities).absolute() if authorities else None,
     )

@@ -153,7 +153,7 @@ def test_what_fails_leaves_its_screen_and_console(first: Run, user: User, golden
     ("words", "says"),
     [
         ([], "no image to test: give --goldsmith-image"),
-        (["--goldsmith-image", "none.qcow2"], "no such image"),
+        (["--goldsmith-image", "none.qcow2"], "no such file"),
         (["--goldsmith-image", "test_image.py"], "no disk image"),
         (["--goldsmith-image", "IMAGE", "--goldsmith-property", "hw_disk_bus=virtoi"], "did you mean `virtio`"),
         (["--goldsmith-property", "x"], "is not of the form K=V"),

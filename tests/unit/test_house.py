@@ -23,6 +23,7 @@ LAYERS: tuple[tuple[str, ...], ...] = (
     ("host",),
     ("recipe",),
     ("boot", "store"),
+    ("images",),
     ("bake", "verify", "publish", "render"),
     ("doctor", "inspection", "testing"),
     ("commands",),

@@ -63,3 +63,20 @@ def test_subprocesses_inherit_little_and_find_the_administrators_tools() -> None
     assert "SECRET" not in environment
     assert "http_proxy" not in environment
     assert environment["PATH"].split(":") == ["/opt/bin", "/usr/bin", "/usr/sbin", "/sbin", "/bin"]
+
+
+def test_proxies_and_certificates() -> None:
+    env = {
+        "HOME": "/h",
+        "http_proxy": "http://proxy.example:1",
+        "HTTP_PROXY": "http://of-a-client.example",
+        "HTTPS_PROXY": "http://proxy.example:2",
+        "NO_PROXY": "localhost",
+        "REQUESTS_CA_BUNDLE": "/etc/own.pem",
+    }
+    settings = from_environment(env)
+    assert settings.proxies == {"http": "http://proxy.example:1", "https": "http://proxy.example:2"}
+    assert settings.no_proxy == "localhost"
+    assert settings.ca_certificates == Path("/etc/own.pem")
+    bare = from_environment({"HOME": "/h"})
+    assert (dict(bare.proxies), bare.no_proxy, bare.ca_certificates) == ({}, "", None)

@@ -15,11 +15,12 @@ from goldsmith.bake.disk import make_disk
 from goldsmith.bake.layout import make_layout
 from goldsmith.bake.remembered import recall, remember
 from goldsmith.bake.scratch import is_littered, scratch_folder, sweep
-from goldsmith.errors import HostError
+from goldsmith.errors import HostError, InputError
 from goldsmith.host.apt_sources import Mirrors, host_mirrors
 from goldsmith.host.files import document_digest, file_digest, locked, require_space
 from goldsmith.host.jail import Jail, root_jail
 from goldsmith.host.progress import Progress
+from goldsmith.recipe.model import ImageBase
 from goldsmith.recipe.plan import Plan
 from goldsmith.settings import Settings
 from goldsmith.store import manifest as manifests
@@ -108,6 +109,9 @@ def look(plan: Plan, settings: Settings, progress: Progress) -> Standing:
     elif pointer is not None:
         artefact = _store(settings).get(KIND, pointer.key)
         reasons = () if artefact else ("the image is no longer in the store, or was damaged there",)
+    if isinstance(plan.recipe.base, ImageBase):
+        # The digest of the image is an input; there is no archive beside it that moves.
+        return Standing(artefact, reasons, None)
     try:
         base = plan.recipe.base
         archive = archives.read_archive(mirrors_for(plan, settings), base.release, base.architecture)
@@ -127,7 +131,7 @@ def look(plan: Plan, settings: Settings, progress: Progress) -> Standing:
 
 def mirrors_for(plan: Plan, settings: Settings) -> Mirrors:
     """Where packages come from: the recipe's mirror, else the settings', else the host's own apt sources."""
-    own = host_mirrors(plan.recipe.base.distribution)
+    own = host_mirrors(plan.recipe.bootstrapped.distribution)
     if plan.recipe.mirror:
         return Mirrors(plan.recipe.mirror.url, plan.recipe.mirror.security_url or own.security_url)
     if settings.mirror:
@@ -144,6 +148,9 @@ def _mirror_variables(plan: Plan, mirrors: Mirrors) -> dict[str, str]:
 
 def _bake(plan: Plan, archive: Archive | None, settings: Settings, progress: Progress, folder: Path) -> None:
     """Write image and manifest into ``folder``."""
+    if isinstance(plan.recipe.base, ImageBase):
+        _bake_offline(plan, settings, progress, folder)
+        return
     epoch = archive.epoch if archive else int(time.time())
     first_step = len(progress.finished)
     with root_jail(settings.base_environment) as jail, scratch_folder(settings.work_dir, jail) as scratch:
@@ -157,6 +164,11 @@ def _bake(plan: Plan, archive: Archive | None, settings: Settings, progress: Pro
             jail.run(["chown", f"{os.getuid()}:{os.getgid()}", folder / IMAGE], deadline=30)
             steps = tuple(Step(name=n, seconds=round(s, 2)) for n, s in progress.finished[first_step:])
             manifests.write(folder / MANIFEST, _manifest(plan, tree, folder / IMAGE, steps))
+
+
+def _bake_offline(plan: Plan, settings: Settings, progress: Progress, folder: Path) -> None:
+    """The same for a base that is an image."""
+    raise InputError("elements cannot be applied to an image yet", where=f"{plan.recipe.file_of('base')}: base")
 
 
 def _tree(jail: Jail, plan: Plan, settings: Settings, scratch: Path, progress: Progress) -> Tree:
@@ -175,7 +187,7 @@ def _tree(jail: Jail, plan: Plan, settings: Settings, scratch: Path, progress: P
             environment={**plan.environment, **_mirror_variables(plan, mirrors_for(plan, settings))},
             elements_path=[path for path in settings.elements_path if path.is_dir()],
             cache=cache,
-            architecture=plan.recipe.base.architecture,
+            architecture=plan.recipe.bootstrapped.architecture,
             log_file=log_file,
         )
 
@@ -203,7 +215,7 @@ def _disk(jail: Jail, plan: Plan, tree: Tree, scratch: Path, image: Path, epoch:
 
 
 def _manifest(plan: Plan, tree: Tree, image: Path, steps: tuple[Step, ...]) -> Manifest:
-    base = plan.recipe.base
+    base = plan.recipe.bootstrapped
     return Manifest(
         name=plan.recipe.name,
         recipe_digest=plan.digest,

@@ -9,6 +9,7 @@ from typing import Literal
 
 from goldsmith.boot import guest as guest_channel
 from goldsmith.boot.snapshot import Saved
+from goldsmith.host.disk_format import DiskFormat
 
 Firmware = Literal["bios", "uefi"]
 Bus = Literal["virtio", "scsi", "ide", "sata", "usb"]
@@ -70,10 +71,10 @@ class Shape:
 
 @dataclass(frozen=True)
 class Hardware:
-    """What the machine is made of.  ``disk`` is the image's qcow2 or raw file, None for none; ``memory`` is in MiB."""
+    """What the machine is made of.  ``disk`` is the image's file, None for none; ``memory`` is in MiB."""
 
     disk: Path | None
-    disk_format: Literal["qcow2", "raw"] = "qcow2"
+    disk_format: DiskFormat = "qcow2"
     #: an ISO 9660 image with the instance's metadata (``goldsmith.boot.seed``), put in as a CD
     seed: Path | None = None
     firmware: Firmware = "bios"

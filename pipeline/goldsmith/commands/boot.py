@@ -61,7 +61,7 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
     from goldsmith.boot import terminal
     from goldsmith.boot.properties import firmware_from, not_applied, properties_of, shape_here
     from goldsmith.commands import boot_session, proofs, work
-    from goldsmith.verify.untrusted import image_format
+    from goldsmith.images.untrusted import image_format
 
     given = properties_of(args.property)
     user_data, key = _user_data(args.user_data), _key(args.ssh_key)

@@ -12,7 +12,6 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from goldsmith.boot import accelerator
 from goldsmith.boot.arguments import VNC_SOCKET
@@ -26,6 +25,7 @@ from goldsmith.boot.seed import Datasource, make_seed
 from goldsmith.boot.terminal import LEAVE_NAME, End, interact
 from goldsmith.commands.context import Context
 from goldsmith.errors import InputError
+from goldsmith.host.disk_format import DiskFormat
 from goldsmith.host.files import locked
 from goldsmith.verify import machines
 
@@ -53,7 +53,7 @@ class Wanted:
     """What to boot, and how."""
 
     image: Path
-    image_format: Literal["qcow2", "raw"]
+    image_format: DiskFormat
     firmware: Firmware
     shape: Shape
     datasource: Datasource = "metadata"

@@ -24,7 +24,7 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
     from goldsmith.commands import work
 
     documents, lines = [], []
-    for plan in work.planned(args.recipes, context.settings):
+    for plan in work.planned(args.recipes, context.settings, context.progress):
         built = build(plan, context.settings, context.progress, again=args.again)
         documents.append(
             {

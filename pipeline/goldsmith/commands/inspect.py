@@ -22,7 +22,7 @@ Ends 0 when nothing is found and 1 when something is.  docs/inspect.md lists the
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", type=Path, help="an image's file, qcow2 or raw")
+    parser.add_argument("image", metavar="IMAGE", type=Path, help="an image's file: qcow2, raw, vmdk, vhd or vhdx")
     parser.add_argument(
         "--ignore",
         metavar="ID",

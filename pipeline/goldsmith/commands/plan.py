@@ -26,7 +26,7 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
     from goldsmith.commands import work
 
     documents = []
-    for plan in work.planned(args.recipes, context.settings):
+    for plan in work.planned(args.recipes, context.settings, context.progress):
         standing = look(plan, context.settings, context.progress)
         documents.append(_document(plan, standing, context))
     return Outcome({"recipes": documents}, "\n\n".join(map(_text, documents)))

@@ -11,6 +11,7 @@ from pathlib import Path
 from goldsmith.boot.properties import SHAPING
 from goldsmith.host.files import document_digest, write_text
 from goldsmith.publish.properties import DiskFacts, derive
+from goldsmith.recipe.model import ImageBase
 from goldsmith.recipe.plan import Plan
 from goldsmith.recipe.releases import DISTRIBUTIONS
 from goldsmith.settings import Settings
@@ -20,9 +21,12 @@ from goldsmith.verify.report import Report
 def properties(plan: Plan) -> dict[str, str]:
     """Glance properties: the plan's over what its base implies.  Raises InputError where they contradict it."""
     base = plan.recipe.base
-    facts = DiskFacts(
-        base.distribution, DISTRIBUTIONS[base.distribution].releases[base.release], plan.recipe.disk.firmware
-    )
+    if isinstance(base, ImageBase):
+        # What is in it is known once it was looked into; until then the recipe says what it wants said.
+        facts = DiskFacts("", "", plan.recipe.disk.firmware)
+    else:
+        version = DISTRIBUTIONS[base.distribution].releases[base.release]
+        facts = DiskFacts(base.distribution, version, plan.recipe.disk.firmware)
     return derive(plan.properties, base.architecture, facts)
 
 

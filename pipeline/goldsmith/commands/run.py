@@ -25,7 +25,7 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
     from goldsmith.commands import work
 
     documents, texts, codes = [], [], []
-    plans = work.planned(args.recipes, context.settings)
+    plans = work.planned(args.recipes, context.settings, context.progress)
     if not all(work.is_published(plan, context.settings) for plan in plans):
         work.require_host(context)
     for plan in plans:

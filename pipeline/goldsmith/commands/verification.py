@@ -15,6 +15,7 @@ from goldsmith.boot.properties import firmware_from, not_applied
 from goldsmith.boot.seed import Datasource
 from goldsmith.commands.context import Context
 from goldsmith.commands.proofs import keep_proof, properties
+from goldsmith.images.untrusted import image_format
 from goldsmith.recipe.plan import Plan
 from goldsmith.settings import Settings
 from goldsmith.store.manifest import Firmware
@@ -24,7 +25,6 @@ from goldsmith.verify.model import Planned
 from goldsmith.verify.report import Report
 from goldsmith.verify.reporting import files
 from goldsmith.verify.session import verify_image
-from goldsmith.verify.untrusted import image_format
 from goldsmith.verify.user_checks import UserCheck
 from goldsmith.verify.work import OnFailure
 

@@ -11,6 +11,8 @@ from goldsmith.bake.build import IMAGE, MANIFEST, Built, Standing, look
 from goldsmith.commands.context import Context
 from goldsmith.commands.proofs import proof, properties
 from goldsmith.errors import GoldsmithError, HostError, InputError, Problem
+from goldsmith.host.progress import Progress
+from goldsmith.images import base
 from goldsmith.publish import catalogue
 from goldsmith.recipe.loader import load
 from goldsmith.recipe.plan import Plan, make_plan
@@ -22,14 +24,16 @@ from goldsmith.verify.model import parse_all
 from goldsmith.verify.report import Report, attached
 
 
-def planned(paths: Iterable[Path], settings: Settings) -> list[Plan]:
+def planned(paths: Iterable[Path], settings: Settings, progress: Progress | None = None) -> list[Plan]:
     """The plans of all recipes.  Raises one InputError with the problems of all of them, before any work starts."""
+    progress = progress or Progress(quiet=True)
     tools = doctor.image_tools(settings)
     plans: dict[str, Plan] = {}
     problems: list[Problem] = []
     for path in paths:
         try:
-            plan = make_plan(load(path, settings), settings, tools)
+            recipe = load(path, settings)
+            plan = make_plan(recipe, settings, tools, base.identified(recipe, settings, progress))
             parse_all(plan.checks)
             properties(plan)
         except InputError as error:
@@ -105,7 +109,7 @@ def publish(plan: Plan, image: Built, context: Context) -> catalogue.Entry:
     sbom = spdx_document(
         manifest.name,
         [(package.name, package.version, package.architecture) for package in manifest.packages],
-        distribution=plan.recipe.base.distribution,
+        distribution=manifest.base.get("distribution", ""),
         sha256=manifest.sha256,
         created=made.strftime("%Y-%m-%dT%H:%M:%SZ"),
     )

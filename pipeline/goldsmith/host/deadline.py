@@ -31,6 +31,11 @@ class Deadline:
     def passed(self) -> bool:
         return self.remaining() <= 0
 
+    def require(self, what: str, *, hint: str | None = None) -> None:
+        """Raise DeadlineError naming ``what`` if it has passed."""
+        if self.passed:
+            raise DeadlineError(what, self.total, hint=hint)
+
     def wait_for(
         self, condition: Callable[[], T | None], what: str, *, interval: float = 0.1, hint: str | None = None
     ) -> T:

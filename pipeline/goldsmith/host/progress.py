@@ -6,7 +6,7 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TextIO
 
@@ -36,11 +36,11 @@ class Progress:
         return "\r\x1b[K" if self.live else ""
 
     @contextlib.contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Time the body; say how it ended."""
+    def step(self, name: str, detail: Callable[[], str] | None = None) -> Iterator[None]:
+        """Time the body; say how it ended.  ``detail`` gives what a live line shows beside the seconds."""
         started = time.monotonic()
         stop = threading.Event()
-        ticker = threading.Thread(target=self._tick, args=(name, started, stop), daemon=True)
+        ticker = threading.Thread(target=self._tick, args=(name, started, stop, detail), daemon=True)
         if self.live and not self.quiet:
             ticker.start()
         elif not self.quiet:
@@ -59,9 +59,9 @@ class Progress:
                 with self._lock:
                     print(f"{self._clear()}{mark:>5} {name} [{seconds:.1f} s]", file=self.stream, flush=True)
 
-    def _tick(self, name: str, started: float, stop: threading.Event) -> None:
+    def _tick(self, name: str, started: float, stop: threading.Event, detail: Callable[[], str] | None) -> None:
         while not stop.wait(1.0):
+            beside = f", {detail()}" if detail else ""
             with self._lock:
-                print(
-                    f"\r\x1b[K  ... {name} [{time.monotonic() - started:.0f} s]", end="", file=self.stream, flush=True
-                )
+                line = f"\r\x1b[K  ... {name} [{time.monotonic() - started:.0f} s{beside}]"
+                print(line, end="", file=self.stream, flush=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
+import tempfile
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -25,6 +26,23 @@ def elements_folder() -> Path:
 def version() -> str:
     """The version of diskimage-builder, as in ``3.43.0``."""
     return metadata.version("diskimage-builder")
+
+
+#: the element that stands for the system of an image that is there
+_STAND_IN = "goldsmith-existing-image"
+
+
+def expand_onto_image(names: Sequence[str], folders: Sequence[Path]) -> dict[str, Path]:
+    """As ``expand``, for elements that are put on a system that is there.
+
+    Raises DependencyError for an element that makes a system, too.
+    """
+    with tempfile.TemporaryDirectory(prefix="goldsmith-") as own:
+        provides = Path(own) / _STAND_IN / "element-provides"
+        provides.parent.mkdir()
+        provides.write_text("operating-system\n")
+        found = expand([_STAND_IN, *names], [*folders, Path(own)])
+    return {name: folder for name, folder in found.items() if name != _STAND_IN}
 
 
 def expand(names: Sequence[str], folders: Sequence[Path]) -> dict[str, Path]:

@@ -45,6 +45,10 @@ def _line(key: str, old: str | None, new: str | None) -> str:
             return f"element {name}: check {part} {verb}"
         case "code":
             return f"goldsmith's code: {rest} {verb}"
+        case "base" if rest:
+            if old is None or new is None:
+                return "base: now an image" if old is None else "base: no longer an image"
+            return f"base image: sha256 {old[:12]} -> {new[:12]}"
         case "elements":
             return "the list of elements or its order changed"
         case _:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from goldsmith.errors import InputError, Problem
 from goldsmith.recipe import dib, yamlfile
@@ -33,7 +33,11 @@ _SCHEMA_FILE: dict[str, Any] = {
         "requires": {
             "type": "object",
             "additionalProperties": False,
-            "properties": {"elements": _NAMES, "conflicts": _NAMES},
+            "properties": {
+                "elements": _NAMES,
+                "conflicts": _NAMES,
+                "base": {"enum": ["bootstrapped", "image"]},
+            },
         },
     },
 }
@@ -91,6 +95,12 @@ class Element:
     def conflicts(self) -> tuple[str, ...]:
         """Elements that must not be in the build."""
         return tuple(self.schema.get("requires", {}).get("conflicts", ()))
+
+    @property
+    def base(self) -> Literal["bootstrapped", "image"] | None:
+        """The only kind of base that it is for; None if it is for both."""
+        kind: Literal["bootstrapped", "image"] | None = self.schema.get("requires", {}).get("base")
+        return kind
 
 
 def available(settings: Settings) -> dict[str, Path]:

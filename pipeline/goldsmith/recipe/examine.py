@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from goldsmith.errors import InputError, Problem
-from goldsmith.recipe import dib, requirements
+from goldsmith.recipe import dib, image_base, requirements
 from goldsmith.recipe.element_schema import X_DIB, JoinError, fill, variable_text, variables_of
 from goldsmith.recipe.elements import CHECKS, PROPERTIES, Element, available, load_folder
-from goldsmith.recipe.model import Base, ElementUse, Recipe, os_type_problem
+from goldsmith.recipe.model import Base, ElementUse, ImageBase, Recipe, os_type_problem
 from goldsmith.recipe.problems import did_you_mean, dotted, nearest, schema_problems
 from goldsmith.recipe.releases import DISTRIBUTIONS, judge
 from goldsmith.recipe.substitute import SubstitutionError, expand, substitute
@@ -48,17 +48,21 @@ class PlannedCheck:
 class Draft:
     """The parts of a recipe that could be read, wrong or not; ``uses`` keeps each element's place in the list."""
 
-    base: Base | None
+    base: Base | ImageBase | None
     uses: tuple[tuple[int, ElementUse], ...]
     environment: Mapping[str, str]
     properties: Mapping[str, str]
     #: dotted path -> file to name
     file_of: Callable[[str], str]
+    #: dotted keys of ``packages``, ``mirror`` and ``disk`` that the recipe has
+    given: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, recipe: Recipe) -> Draft:
         uses = tuple(enumerate(recipe.elements))
-        return cls(recipe.base, uses, recipe.environment, recipe.properties, recipe.file_of)
+        given = {f"disk.{name}" for name in recipe.disk.model_fields_set}
+        given |= {name for name in ("packages", "mirror") if getattr(recipe, name)}
+        return cls(recipe.base, uses, recipe.environment, recipe.properties, recipe.file_of, frozenset(given))
 
 
 @dataclass
@@ -99,6 +103,12 @@ Blame = Callable[..., None]
 
 def _system_element(draft: Draft, blame: Blame) -> str | None:
     if draft.base is None:
+        return None
+    if isinstance(draft.base, ImageBase):
+        for path, message, suggestion in image_base.judge(draft.base, draft.file_of):
+            blame(path, message, suggestion)
+        for path, message, suggestion in image_base.judge_rest(draft.base, draft.given):
+            blame(path, message, suggestion)
         return None
     wrong = judge(draft.base.distribution, draft.base.release, draft.base.architecture)
     for name, message, suggestion in wrong:
@@ -141,6 +151,9 @@ def _elements(draft: Draft, settings: Settings, system: str | None, found: Findi
         if use.name not in known:
             blame(path, f"unknown element `{use.name}`", did_you_mean(use.name, known))
             continue
+        if isinstance(draft.base, ImageBase) and image_base.makes_system(known[use.name]):
+            blame(path, f"`{use.name}` makes a system, and the image has one", "leave it out")
+            continue
         places[use.name] = path
         _plan_into(found, known[use.name], use.parameters, ("elements", index, use.name), draft.file_of(path))
     return places
@@ -165,14 +178,19 @@ def _build(
     draft: Draft, settings: Settings, system: str | None, found: Findings, places: dict[str, str], blame: Blame
 ) -> None:
     """The elements of the whole build; those of ours that only element-deps bring in are planned with defaults."""
-    if system is None:
+    onto_image = isinstance(draft.base, ImageBase)
+    if system is None and not onto_image:
         return
-    found.dib_elements = (system, *places)
+    found.dib_elements = (*((system,) if system else ()), *places)
     try:
-        found.build = dib.expand(found.dib_elements, settings.elements_path)
+        expand = dib.expand_onto_image if onto_image else dib.expand
+        found.build = expand(found.dib_elements, settings.elements_path)
     except dib.DependencyError as error:
         blame("elements", str(error))
         return
+    if onto_image:
+        for name, message, suggestion in image_base.judge_elements(found.build):
+            blame(places.get(name, "elements"), message, suggestion)
     own_folders = {name: path for name, path in found.build.items() if path.parent != dib.elements_folder()}
     for name in sorted(set(own_folders) - set(places)):
         # Their required parameters can only be given in the recipe, so that is where a missing one is blamed.
@@ -185,6 +203,14 @@ def _build(
         for name in element.conflicts:
             if name in found.build:
                 blame(path, f"`{element.name}` and `{name}` cannot be in one image", "leave one of them out")
+        if element.base == ("bootstrapped" if onto_image else "image"):
+            blame(path, *_WRONG_BASE[element.base](element.name))
+
+
+_WRONG_BASE: Mapping[str, Callable[[str], tuple[str, str]]] = {
+    "bootstrapped": lambda name: (f"`{name}` is for a base that is built, not for an image", "leave it out"),
+    "image": lambda name: (f"`{name}` is for a base that is an image", "write base: {image: FILE or https URL}"),
+}
 
 
 def _environment(draft: Draft, found: Findings, places: dict[str, str], blame: Blame) -> None:
@@ -205,10 +231,12 @@ def _environment(draft: Draft, found: Findings, places: dict[str, str], blame: B
             parameter, name = owners[variable]
             hint = f"set it there: - {name}: {{{parameter}: ...}}"
             blame(path, f"{variable} is set by the parameter `{parameter}` of `{name}`", hint)
+        elif variable == "DIB_RELEASE" and isinstance(draft.base, ImageBase):
+            blame(path, f"{variable} is what is found in the image", "leave it out")
         elif variable in _RESERVED:
             blame(path, f"{variable} is set by `{_RESERVED[variable]}`", "set it there")
         found.environment[variable] = value
-    if draft.base is not None:
+    if isinstance(draft.base, Base):
         found.environment["DIB_RELEASE"] = draft.base.release
 
 

@@ -8,17 +8,21 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from goldsmith.errors import InputError, Problem
 from goldsmith.recipe import yamlfile
 from goldsmith.recipe.examine import Draft, examine
 from goldsmith.recipe.model import (
+    BOOTSTRAP_TAG,
+    IMAGE_TAG,
     VARIABLE,
+    AnyBase,
     Base,
     Disk,
     ElementUse,
+    ImageBase,
     Mirror,
     Publish,
     Recipe,
@@ -35,6 +39,8 @@ _MODELS: Mapping[str, type[BaseModel]] = {
     "mirror": Mirror,
     "publish": Publish,
 }
+
+_BASE: TypeAdapter[Base | ImageBase] = TypeAdapter(AnyBase)
 
 #: pydantic's names of type errors -> JSON Schema's
 _TYPE_ERRORS = {
@@ -143,7 +149,7 @@ def _at(document: Any, location: tuple[int | str, ...]) -> Any:
 
 
 def _translate(error: ErrorDetails, document: dict[str, Any], origins: dict[str, str], file: str) -> Problem:
-    location = tuple(part for part in error["loc"] if part != "[key]")
+    location = tuple(part for part in error["loc"] if part not in ("[key]", BOOTSTRAP_TAG, IMAGE_TAG))
     path = dotted(location)
     message, suggestion = _words(error, location, _at(document, location), document)
     if error["type"] == "missing" and not path.count("."):
@@ -160,9 +166,12 @@ def _words(
     if kind == "missing":
         siblings = _at(document, location[:-1])
         near = nearest(str(location[-1]), siblings if isinstance(siblings, dict) else ())
+        if location == ("base", "distribution") and not near:
+            # An empty base, or one of which only an image's other keys are there.
+            return "`distribution` is missing", "or give an image: {image: FILE or https URL}"
         return f"`{location[-1]}` is missing", f"did you mean it by `{near}`" if near else None
     if kind == "extra_forbidden":
-        model = _MODELS.get(dotted(location[:-1]))
+        model = ImageBase if IMAGE_TAG in error["loc"] else _MODELS.get(dotted(location[:-1]))
         known = set(model.model_fields) if model else set()
         extra = {"extends"} if len(location) == 1 else set()
         return f"unknown key `{location[-1]}`", did_you_mean(str(location[-1]), known | extra)
@@ -188,10 +197,10 @@ def _salvage(document: dict[str, Any], origins: dict[str, str], file: str) -> Dr
         items = value.items() if isinstance(value, dict) else ()
         return {name: each for name, each in items if isinstance(each, str)}
 
-    base: Base | None = None
+    base: Base | ImageBase | None = None
     uses: list[tuple[int, ElementUse]] = []
     try:
-        base = Base.model_validate(document.get("base"))
+        base = _BASE.validate_python(document.get("base"))
     except ValidationError:
         base = None
     listed = document.get("elements")
@@ -201,4 +210,11 @@ def _salvage(document: dict[str, Any], origins: dict[str, str], file: str) -> Dr
         except ValidationError:
             continue
     environment = {name: each for name, each in texts("environment").items() if re.match(VARIABLE, name)}
-    return Draft(base, tuple(uses), environment, texts("properties"), lambda path: origin(origins, path, file))
+    disk = document.get("disk")
+    given = {f"disk.{name}" for name in disk} if isinstance(disk, dict) else set()
+    given |= {name for name in ("packages", "mirror") if document.get(name)}
+
+    def file_of(path: str) -> str:
+        return origin(origins, path, file)
+
+    return Draft(base, tuple(uses), environment, texts("properties"), file_of, frozenset(given))

@@ -12,13 +12,16 @@ from pydantic import (
     BaseModel,
     BeforeValidator,
     ConfigDict,
+    Discriminator,
     Field,
     PrivateAttr,
     StrictBool,
+    Tag,
     WithJsonSchema,
     model_validator,
 )
 
+from goldsmith.errors import InputError, Problem
 from goldsmith.recipe.problems import kind_of, wrong_type
 
 NAME = r"^[a-z0-9][a-z0-9._-]*$"
@@ -26,6 +29,7 @@ VARIABLE = r"^DIB_[A-Za-z0-9_]+$"
 #: RPM names have capitals; a trailing minus would make apt remove the package
 PACKAGE = r"^[A-Za-z0-9]([A-Za-z0-9.+_-]*[A-Za-z0-9+])?$"
 URL = r"^https?://[^\s/]+(/\S*)?$"
+DIGEST = r"^[0-9a-fA-F]{64}$"
 SIZE = r"^[1-9][0-9]*(MiB|GiB|TiB)$"
 
 _UNITS = {"MiB": 2**20, "GiB": 2**30, "TiB": 2**40}
@@ -117,6 +121,12 @@ Url = Annotated[
     AfterValidator(_matching(URL, "an http or https URL", "write it as http://HOST/PATH")),
     WithJsonSchema({"type": "string", "pattern": URL}),
 ]
+Digest = Annotated[
+    str,
+    AfterValidator(_matching(DIGEST, "a sha256: 64 hexadecimal digits", "sha256sum FILE shows it")),
+    AfterValidator(str.lower),
+    WithJsonSchema({"type": "string", "pattern": DIGEST}),
+]
 Size = Annotated[
     int, BeforeValidator(_size_in_bytes), WithJsonSchema({"type": "string", "pattern": SIZE, "examples": ["4GiB"]})
 ]
@@ -138,6 +148,35 @@ class Base(_Closed):
     distribution: str
     release: str
     architecture: str = "amd64"
+
+
+class ImageBase(_Closed):
+    """An image that somebody else made: a FILE, relative to the recipe, or a URL.
+
+    ``sha256`` is the file's own, ``sha256sums`` a FILE or URL of a list that has it.  With ``network``, packages may be
+    fetched while the elements are applied.
+    """
+
+    image: Annotated[str, Field(min_length=1)]
+    sha256: Digest | None = None
+    sha256sums: Annotated[str, Field(min_length=1)] | None = None
+    format: Literal["qcow2", "raw", "vmdk", "vhd", "vhdx"] | None = None
+    architecture: str = "amd64"
+    network: StrictBool = False
+
+
+def _kind_of_base(value: object) -> str:
+    if isinstance(value, dict):
+        return IMAGE_TAG if "image" in value else BOOTSTRAP_TAG
+    return IMAGE_TAG if isinstance(value, ImageBase) else BOOTSTRAP_TAG
+
+
+#: how the two kinds of a base are called in pydantic's locations of errors; no key of a recipe looks like them
+BOOTSTRAP_TAG, IMAGE_TAG = "[bootstrap]", "[image]"
+
+AnyBase = Annotated[
+    Annotated[Base, Tag(BOOTSTRAP_TAG)] | Annotated[ImageBase, Tag(IMAGE_TAG)], Discriminator(_kind_of_base)
+]
 
 
 class Disk(_Closed):
@@ -199,7 +238,7 @@ class Recipe(_Closed):
     """One image: a base, the elements on it in this order, its disk, and how it is published."""
 
     name: Name
-    base: Base
+    base: AnyBase
     elements: tuple[ElementUse, ...] = ()
     environment: dict[VariableName, str] = Field(default_factory=dict)
     packages: Annotated[tuple[PackageName, ...], AfterValidator(_unique)] = ()
@@ -221,6 +260,14 @@ class Recipe(_Closed):
     def published_name(self) -> str:
         """The image's name in a catalogue."""
         return self.publish.name or self.name
+
+    @property
+    def bootstrapped(self) -> Base:
+        """The base that diskimage-builder makes.  Raises InputError where it is an image."""
+        if isinstance(self.base, ImageBase):
+            problem = Problem(self.file_of("base"), "base", "is an image, and this needs a distribution and a release")
+            raise InputError(problems=[problem])
+        return self.base
 
     def file_of(self, path: str) -> str:
         """The file to name in a problem with the value at ``path`` (dotted)."""

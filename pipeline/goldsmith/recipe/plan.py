@@ -13,14 +13,14 @@ from goldsmith.recipe import dib
 from goldsmith.recipe.differences import describe
 from goldsmith.recipe.elements import CHECKS, PROPERTIES, SCHEMA
 from goldsmith.recipe.examine import Draft, Findings, PlannedCheck, PlannedElement, examine
-from goldsmith.recipe.model import Recipe
+from goldsmith.recipe.model import ImageBase, Recipe
 from goldsmith.settings import Settings
 
 __all__ = ["Plan", "PlannedCheck", "PlannedElement", "make_plan"]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: packages whose code decides what is in an image, and those that decide what is said of it
-_IMAGE_CODE = ("bake", "host", "recipe")
+_IMAGE_CODE = ("bake", "host", "images", "recipe")
 _CHECK_CODE = ("boot", "verify")
 #: of recipe/, what only serves checks and editors
 _NOT_IMAGE = {"recipe/substitute.py", "recipe/schema.py", "recipe/differences.py"}
@@ -50,6 +50,8 @@ class Plan:
     digest: str
     checks_inputs: dict[str, str] = field(default_factory=dict)
     checks_digest: str = ""
+    #: of the base's file, where it is an image
+    base_sha256: str | None = None
 
     def differences(self, old_inputs: Mapping[str, str]) -> list[str]:
         """Why an image made from ``old_inputs`` is not this one: a line each, empty if it is."""
@@ -60,15 +62,27 @@ class Plan:
         return describe(old_checks_inputs, self.checks_inputs)
 
 
-def make_plan(recipe: Recipe, settings: Settings, tools: Mapping[str, str] | None = None) -> Plan:
+def make_plan(
+    recipe: Recipe,
+    settings: Settings,
+    tools: Mapping[str, str] | None = None,
+    base_sha256: str | None = None,
+) -> Plan:
     """Resolve a recipe.  ``tools`` maps each program that shapes the image to its version.
 
-    Raises InputError with all that is wrong, variables included that DIB's own elements lack.
+    ``base_sha256`` is what ``images.base.identified`` says of a base that is an image; where it is not given, the
+    recipe's own.  Raises InputError with all that is wrong, variables included that DIB's own elements lack.
     """
     found = examine(Draft.of(recipe), settings)
     if found.problems:
         raise InputError(problems=found.problems)
+    if isinstance(recipe.base, ImageBase):
+        base_sha256 = base_sha256 or recipe.base.sha256
+        if base_sha256 is None:
+            raise InputError("the sha256 of its base is not known", where=recipe.file_of("base"))
     inputs = _image_inputs(recipe, found, settings, tools or {})
+    if base_sha256:
+        inputs["base:sha256"] = base_sha256
     checks_inputs = _check_inputs(found.checks)
     return Plan(
         recipe=recipe,
@@ -81,14 +95,17 @@ def make_plan(recipe: Recipe, settings: Settings, tools: Mapping[str, str] | Non
         digest=document_digest(inputs),
         checks_inputs=checks_inputs,
         checks_digest=document_digest(checks_inputs),
+        base_sha256=base_sha256,
     )
 
 
 def _image_inputs(recipe: Recipe, found: Findings, settings: Settings, tools: Mapping[str, str]) -> dict[str, str]:
+    # Where an image was fetched from is not what it is; its sha256 is an input of its own.
+    base = recipe.base.model_dump(exclude={"image", "sha256", "sha256sums"})
     own_mirror = {"url": settings.mirror, "security_url": settings.security_mirror, "keep": False}
     inputs = {
         "dib": dib.version(),
-        "base": document_digest(recipe.base.model_dump()),
+        "base": document_digest(base),
         "elements": document_digest(found.dib_elements),
         "environment": document_digest(recipe.environment),
         "packages": document_digest(sorted(recipe.packages)),

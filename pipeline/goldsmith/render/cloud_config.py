@@ -49,7 +49,7 @@ def render(plan: Plan, *, parts: Sequence[Part] = (), vendor: bool = False, inst
             where=str(plan.recipe.source or plan.recipe.name),
             hint="; ".join(f"{name}: {why}" for name, why in left_out.items()) or None,
         )
-    wanted = sorted({name for element, _ in applied for name in element_packages.needed(element, plan.recipe.base)})
+    wanted = sorted({name for element, _ in applied for name in element_packages.needed(element, plan.recipe.bootstrapped)})
     if install_packages:
         wanted = sorted({*wanted, *plan.recipe.packages})
     entries = joined(
@@ -57,7 +57,7 @@ def render(plan: Plan, *, parts: Sequence[Part] = (), vendor: bool = False, inst
     )
     entries |= _facts(plan, applied, wanted, install_packages)
     payload = pack(entries, userdata.runner().encode())
-    hook = userdata.boothook(payload, plan.recipe.base)
+    hook = userdata.boothook(payload, plan.recipe.bootstrapped)
     document = userdata.joined(hook, parts) if parts else f"{userdata.BOOTHOOK}{hook}"
     if vendor:
         document = userdata.vendor_data(document)
@@ -102,7 +102,7 @@ def _facts(
     }
     environment = {**plan.recipe.environment, **of_elements}
     found = [
-        Entry("variables", variables(environment, plan.recipe.base).encode()),
+        Entry("variables", variables(environment, plan.recipe.bootstrapped).encode()),
         Entry("packages", "".join(f"{name}\n" for name in wanted).encode()),
     ]
     if install_packages:

@@ -13,10 +13,11 @@ import yaml
 from goldsmith.boot.accelerator import Accelerator
 from goldsmith.boot.channel import CREDENTIAL_SYSTEMD, Channel
 from goldsmith.errors import GoldsmithError
+from goldsmith.host.disk_format import DiskFormat
 from goldsmith.host.files import document_digest, file_digest, write_json
 from goldsmith.settings import Settings
 from goldsmith.verify.tree import Tree
-from goldsmith.verify.work import DiskOpener, Format
+from goldsmith.verify.work import DiskOpener
 
 #: systemd's own library names its version, whatever the distribution's package database is
 _LIBRARIES = tuple(
@@ -76,7 +77,7 @@ def choose(tree: Tree) -> Channel:
 
 
 def chosen(
-    image: Path, image_format: Format, digest: str, settings: Settings, accelerator: Accelerator, opener: DiskOpener
+    image: Path, image_format: DiskFormat, digest: str, settings: Settings, accelerator: Accelerator, opener: DiskOpener
 ) -> Channel:
     """``choose`` for an image whose sha256 is ``digest``; remembered, because it takes the appliance.
 

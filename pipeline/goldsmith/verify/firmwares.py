@@ -5,8 +5,8 @@ from __future__ import annotations
 import tempfile
 import uuid
 from pathlib import Path
-from typing import Literal
 
+from goldsmith.host.disk_format import DiskFormat
 from goldsmith.host.run import run
 from goldsmith.store.manifest import Firmware
 
@@ -19,7 +19,7 @@ _ESP = uuid.UUID("c12a7328-f81f-11d2-ba4b-00a0c93ec93b").bytes_le
 _ESP_MBR = 0xEF
 
 
-def bootable_with(image: Path, image_format: Literal["qcow2", "raw"]) -> tuple[Firmware, ...]:
+def bootable_with(image: Path, image_format: DiskFormat) -> tuple[Firmware, ...]:
     """BIOS where there is boot code in the first sector, UEFI where there is an EFI system partition.
 
     A disk with neither is one for BIOS: it is booted, and what then does not happen is the finding.

@@ -8,7 +8,6 @@ import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
 
 from goldsmith.boot.accelerator import Accelerator
 from goldsmith.boot.channel import NEEDS, Channel, GuestFile, unit_files, user_data
@@ -20,6 +19,7 @@ from goldsmith.boot.machine import Machine
 from goldsmith.boot.overlay import make_overlay
 from goldsmith.boot.seed import Datasource, make_seed
 from goldsmith.boot.snapshot import Saved
+from goldsmith.host.disk_format import DiskFormat
 from goldsmith.settings import Settings
 from goldsmith.verify import appliance
 
@@ -44,7 +44,7 @@ class BootPlan:
     """What to boot, on what machine, and where: ``folder`` keeps the logs, and the overlay."""
 
     image: Path
-    image_format: Literal["qcow2", "raw"]
+    image_format: DiskFormat
     firmware: Firmware
     folder: Path
     settings: Settings

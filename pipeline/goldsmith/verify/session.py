@@ -18,6 +18,7 @@ from goldsmith.boot.seed import Datasource
 from goldsmith.errors import GoldsmithError, InputError
 from goldsmith.host.files import file_digest, write_json, write_text
 from goldsmith.host.progress import Progress
+from goldsmith.images.untrusted import image_format
 from goldsmith.settings import Settings
 from goldsmith.store.manifest import BUILT_IN, Firmware, Verdict
 from goldsmith.verify import appliance, boots, channels, machines, report
@@ -29,7 +30,6 @@ from goldsmith.verify.disks import read_disks
 from goldsmith.verify.evaluate import Place, judge
 from goldsmith.verify.model import BoundCheck, Planned, parse_all
 from goldsmith.verify.report import Report
-from goldsmith.verify.untrusted import image_format
 from goldsmith.verify.work import BUILT_INS, BootMaker, DiskOpener, OnFailure, Work
 
 _MEMINFO = Path("/proc/meminfo")

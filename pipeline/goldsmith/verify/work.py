@@ -7,12 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Protocol
 
 from goldsmith.boot.accelerator import Accelerator
 from goldsmith.boot.channel import Channel
 from goldsmith.boot.properties import firmware_from, shape_here
 from goldsmith.boot.seed import Datasource
+from goldsmith.host.disk_format import DiskFormat
 from goldsmith.host.progress import Progress
 from goldsmith.settings import Settings
 from goldsmith.store.manifest import SETTLED, Firmware, Layer, Verdict
@@ -22,8 +23,6 @@ from goldsmith.verify.console_rules.rules import ConsoleRules, built_in
 from goldsmith.verify.machines import BootPlan
 from goldsmith.verify.model import BoundCheck
 from goldsmith.verify.tree import Tree
-
-Format = Literal["qcow2", "raw"]
 
 CONSOLE = "console"
 #: goldsmith's own checks and what each proves
@@ -61,7 +60,7 @@ class Work:
     """One verification: what is verified, with what, and where it is kept."""
 
     image: Path
-    image_format: Format
+    image_format: DiskFormat
     checks: tuple[BoundCheck, ...]
     settings: Settings
     progress: Progress

@@ -263,7 +263,7 @@ def test_without_a_terminal_it_must_be_said(disk: Path, tmp_path: Path) -> None:
     ("words", "said"),
     [
         ([], "required: RECIPE|IMAGE"),
-        (["/nonexistent.qcow2"], "no such image"),
+        (["/nonexistent.qcow2"], "no such file"),
         (["/nonexistent.yaml"], "no such file"),
         (["DISK", "--property", "hw_disk_bus"], "is not of the form K=V"),
         (["DISK", "--property", "a=1", "--property", "a=2"], "is given twice"),

@@ -68,8 +68,16 @@ def test_images_that_refer_to_other_files(tmp_path: Path) -> None:
 
 
 def test_another_format(tmp_path: Path) -> None:
-    qemu_img("create", "-f", "vmdk", "-o", "subformat=streamOptimized", tmp_path / "a.vmdk", "8M")
-    assert "is vmdk" in refusal(tmp_path / "a.vmdk") or "not safe to open" in refusal(tmp_path / "a.vmdk")
+    qemu_img("create", "-f", "vdi", tmp_path / "a.vdi", "8M")
+    assert refusal(tmp_path / "a.vdi").endswith("is vdi, expected qcow2, raw, vmdk, vhd or vhdx")
+
+
+@pytest.mark.parametrize(("form", "options"), [("vmdk", "subformat=streamOptimized"), ("vpc", ""), ("vhdx", "")])
+def test_what_other_hypervisors_write(tmp_path: Path, form: str, options: str) -> None:
+    filled(tmp_path / "a.qcow2")
+    with_options = ["-o", options] if options else []
+    qemu_img("convert", "-f", "raw", "-O", form, *with_options, tmp_path / "a.raw", tmp_path / "b")
+    assert examined(tmp_path / "b", 1.0).format == form
 
 
 def test_a_damaged_qcow2(tmp_path: Path) -> None:

@@ -133,4 +133,4 @@ def test_the_image_can_stand_in_the_ini(pytester: pytest.Pytester) -> None:
     pytester.makepyfile("def test_image(image): pass")
     result = pytester.runpytest()
     result.assert_outcomes(errors=1)
-    assert "no such image" in result.stdout.str()
+    assert "no such file" in result.stdout.str()

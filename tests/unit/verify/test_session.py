@@ -193,7 +193,7 @@ def test_an_image_that_names_another_file_is_refused(bench: Bench) -> None:
     with pytest.raises(InputError, match="no disk image"):
         bench.verify()
     bench.image.unlink()
-    with pytest.raises(InputError, match="no such image"):
+    with pytest.raises(InputError, match="no such file"):
         bench.verify()
 
 

@@ -1,0 +1,1 @@
+"""Images that others made: looked at before anything opens them, fetched, and copied."""
