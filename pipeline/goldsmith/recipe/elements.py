@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from goldsmith.errors import InputError, Problem
-from goldsmith.recipe import dib, yamlfile
+from goldsmith.recipe import dib, registry, yamlfile
 from goldsmith.recipe.element_schema import close, parameter_problems
 from goldsmith.recipe.model import os_type_problem
 from goldsmith.recipe.problems import did_you_mean, dotted, kind_of, schema_problems
@@ -47,6 +47,24 @@ _PROPERTIES_FILE: dict[str, Any] = {
     "required": ["properties"],
     "properties": {"properties": {"type": "object", "additionalProperties": {"type": "string"}}},
 }
+#: what only a Linux guest, or a build of one, can do with an element
+_LINUX = (
+    "root.d",
+    "extra-data.d",
+    "pre-install.d",
+    "install.d",
+    "post-install.d",
+    "post-root.d",
+    "block-device.d",
+    "pre-finalise.d",
+    "finalise.d",
+    "cleanup.d",
+    "environment.d",
+    "boot.d",
+    "static",
+    "element-deps",
+    "package-installs.yaml",
+)
 #: the assertion itself is goldsmith.verify's to judge
 _CHECKS_FILE: dict[str, Any] = {
     "type": "object",
@@ -69,8 +87,8 @@ _CHECKS_FILE: dict[str, Any] = {
 class Element:
     """One folder: ``own`` says that it is not diskimage-builder's.
 
-    ``schema`` is schema.yaml with its parameters closed; ``checks`` and ``properties`` are raw, ``${parameter}``
-    not yet replaced.
+    ``schema`` is schema.yaml with its parameters closed; ``checks``, ``properties`` and ``registry`` (None without a
+    registry.yaml) are raw, ``${parameter}`` not yet replaced.
     """
 
     name: str
@@ -79,6 +97,17 @@ class Element:
     schema: dict[str, Any] = field(default_factory=dict)
     checks: list[dict[str, Any]] = field(default_factory=list)
     properties: dict[str, str] = field(default_factory=dict)
+    registry: dict[str, list[dict[str, Any]]] | None = None
+
+    @property
+    def windows(self) -> bool:
+        """Whether it is for Windows."""
+        return self.registry is not None
+
+    @property
+    def linux(self) -> str | None:
+        """The first of its files that only a Linux, or its build, can use; None without."""
+        return next((name for name in _LINUX if (self.folder / name).exists()), None)
 
     @property
     def parameters(self) -> dict[str, Any]:
@@ -136,6 +165,7 @@ def load_folder(folder: Path, *, own: bool = True) -> Element:
         schema = {**schema, "parameters": parameters}
     checks = _document(folder / CHECKS, _CHECKS_FILE, problems) or {}
     properties = _document(folder / PROPERTIES, _PROPERTIES_FILE, problems) or {}
+    values = _document(folder / registry.FILE, registry.json_schema(), problems)
     if not problems:
         element = Element(
             name=folder.name,
@@ -144,8 +174,9 @@ def load_folder(folder: Path, *, own: bool = True) -> Element:
             schema=schema,
             checks=checks.get("checks", []),
             properties=properties.get("properties", {}),
+            registry=values,
         )
-        problems = [*_check_problems(element), *_property_problems(element)]
+        problems = [*_check_problems(element), *_property_problems(element), *_registry_problems(element)]
         if not problems:
             return element
     raise InputError(problems=problems)
@@ -191,4 +222,19 @@ def _property_problems(element: Element) -> list[Problem]:
     value = element.properties.get("os_type")
     if value is not None and "${" not in value and (wrong := os_type_problem(value)):
         found.append(Problem(file, "properties.os_type", *wrong))
+    return found
+
+
+def _registry_problems(element: Element) -> list[Problem]:
+    if element.registry is None:
+        return []
+    file = str(element.folder / registry.FILE)
+    found = []
+    if element.linux:
+        message = f"an element is for Windows or for Linux, and this one has {element.linux} too"
+        found.append(Problem(file, "", message, "make it two elements"))
+    for part in ("entries", "ini"):
+        for index, raw in enumerate(element.registry.get(part, [])):
+            for error in lint(raw, element.parameters):
+                found.append(Problem(file, dotted((part, index, *error.path)), str(error), error.suggestion))
     return found

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from goldsmith.errors import InputError, Problem
-from goldsmith.recipe import dib, image_base, requirements
+from goldsmith.recipe import clock, dib, image_base, requirements, windows
 from goldsmith.recipe.element_schema import X_DIB, JoinError, fill, variable_text, variables_of
 from goldsmith.recipe.elements import CHECKS, PROPERTIES, Element, available, load_folder
 from goldsmith.recipe.model import Base, ElementUse, ImageBase, Recipe, os_type_problem
@@ -78,6 +78,8 @@ class Findings:
     environment: dict[str, str] = field(default_factory=dict)
     checks: list[PlannedCheck] = field(default_factory=list)
     properties: dict[str, str] = field(default_factory=dict)
+    registry: list[windows.PlannedEntry] = field(default_factory=list)
+    ini: list[windows.PlannedIni] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
 
 
@@ -95,6 +97,9 @@ def examine(draft: Draft, settings: Settings) -> Findings:
     if found.build:
         _required_variables(draft, found, places, blame)
     _checks_and_properties(draft, found, blame)
+    for name, message, suggestion in windows.judge(found.loaded, onto_image=not isinstance(draft.base, Base)):
+        blame(places.get(name, "elements"), message, suggestion)
+    _windows(found, places, blame)
     return found
 
 
@@ -314,3 +319,14 @@ def _fill_properties(
             message = f"`{text}` contradicts `{properties[name]}`, which another element implies"
             yield Problem(file, f"properties.{name}", message, "decide it in the recipe's properties")
         properties[name] = text
+
+
+def _windows(found: Findings, places: Mapping[str, str], blame: Blame) -> None:
+    for planned in found.elements:
+        resolved, problems = windows.resolve(planned.element, planned.parameters, found.registry)
+        found.problems.extend(problems)
+        found.registry += [each for each in resolved if isinstance(each, windows.PlannedEntry)]
+        found.ini += [each for each in resolved if isinstance(each, windows.PlannedIni)]
+        if planned.element.name == clock.ELEMENT:
+            for path, message, suggestion in windows.judge_clock(planned.parameters, found.properties):
+                blame(path if "." in path else f"{places[clock.ELEMENT]}.{clock.ELEMENT}.{path}", message, suggestion)

@@ -9,14 +9,15 @@ from pathlib import Path
 
 from goldsmith.errors import InputError
 from goldsmith.host.files import document_digest, file_digest
-from goldsmith.recipe import dib
+from goldsmith.recipe import dib, registry
 from goldsmith.recipe.differences import describe
 from goldsmith.recipe.elements import CHECKS, PROPERTIES, SCHEMA
 from goldsmith.recipe.examine import Draft, Findings, PlannedCheck, PlannedElement, examine
 from goldsmith.recipe.model import ImageBase, Recipe
+from goldsmith.recipe.windows import PlannedEntry, PlannedIni
 from goldsmith.settings import Settings
 
-__all__ = ["Plan", "PlannedCheck", "PlannedElement", "make_plan"]
+__all__ = ["Plan", "PlannedCheck", "PlannedElement", "PlannedEntry", "PlannedIni", "make_plan"]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: packages whose code decides what is in an image, and those that decide what is said of it
@@ -26,7 +27,10 @@ _CHECK_CODE = ("boot", "verify")
 _NOT_IMAGE = {"recipe/substitute.py", "recipe/schema.py", "recipe/differences.py"}
 _CODE_SUFFIXES = {".py", ".sh", ".yaml", ".json"}
 #: in an element's folder, what never reaches the image
-_NOT_BAKED = {SCHEMA, PROPERTIES, CHECKS, "boot.yaml", "boot.d", "README.rst", "README.md", "__pycache__"}
+_NOT_BAKED = {
+    *(SCHEMA, PROPERTIES, CHECKS, registry.FILE, "boot.yaml", "boot.d"),
+    *("README.rst", "README.md", "__pycache__"),
+}
 
 
 @dataclass(frozen=True)
@@ -52,6 +56,9 @@ class Plan:
     checks_digest: str = ""
     #: of the base's file, where it is an image
     base_sha256: str | None = None
+    #: what Windows elements set
+    registry: tuple[PlannedEntry, ...] = ()
+    ini: tuple[PlannedIni, ...] = ()
 
     def differences(self, old_inputs: Mapping[str, str]) -> list[str]:
         """Why an image made from ``old_inputs`` is not this one: a line each, empty if it is."""
@@ -96,6 +103,8 @@ def make_plan(
         checks_inputs=checks_inputs,
         checks_digest=document_digest(checks_inputs),
         base_sha256=base_sha256,
+        registry=tuple(found.registry),
+        ini=tuple(found.ini),
     )
 
 
@@ -115,6 +124,11 @@ def _image_inputs(recipe: Recipe, found: Findings, settings: Settings, tools: Ma
     for planned in found.elements:
         name = planned.element.name
         inputs[f"element:{name}:parameters"] = document_digest([planned.parameters, planned.variables])
+        if planned.element.windows:
+            inputs[f"element:{name}:registry"] = document_digest(
+                [each.entry.model_dump() for each in found.registry if each.element == name]
+                + [each.option.model_dump() for each in found.ini if each.element == name]
+            )
     for name, folder in found.build.items():
         # DIB's own elements are what its version says
         if folder.parent != dib.elements_folder():

@@ -11,7 +11,7 @@ from goldsmith.recipe.elements import Element
 from goldsmith.recipe.hooks import PHASES, scripts
 from goldsmith.recipe.payload import Entry, element_entries, joined, pack, variables
 from goldsmith.recipe.plan import Plan
-from goldsmith.render import userdata
+from goldsmith.render import userdata, windows
 from goldsmith.render.atboot import BOOT_PHASE, FILE, AtBoot, problems_of, read
 from goldsmith.render.userdata import Part
 
@@ -39,6 +39,8 @@ def render(plan: Plan, *, parts: Sequence[Part] = (), vendor: bool = False, inst
     ``parts`` are joined as the user's own.  Raises InputError: an element that refuses, nothing left to apply,
     too large for Nova (not with ``vendor``, where Nova has no limit).
     """
+    if windows.concerned(plan):
+        return _for_windows(plan, parts=parts, vendor=vendor, install_packages=install_packages)
     spoken = [(planned.element, read(planned.element)) for planned in plan.elements if planned.element.own]
     _require_willing(plan, spoken)
     applied = [(element, at_boot) for element, at_boot in spoken if at_boot.at_boot == "applied"]
@@ -72,6 +74,32 @@ def render(plan: Plan, *, parts: Sequence[Part] = (), vendor: bool = False, inst
         packages=tuple(wanted),
         notes=tuple(_notes(plan, applied, wanted, install_packages)),
         reboots=any(at_boot.reboots for _, at_boot in applied),
+        size=userdata.encoded_size(document),
+    )
+
+
+def _for_windows(plan: Plan, *, parts: Sequence[Part], vendor: bool, install_packages: bool) -> Rendered:
+    refused = {
+        "--with": (bool(parts), "cloudbase-init runs no part after one that restarts, and would not run it later"),
+        "--vendor": (vendor, "cloudbase-init reads no vendor-data"),
+        "--packages": (install_packages, "a Windows has no packages of a recipe"),
+    }
+    for option, (given, why) in refused.items():
+        if given:
+            raise InputError(f"{option} is not for Windows: {why}", hint=f"leave {option} out")
+    document, digest = windows.script(plan)
+    userdata.require_fits(document, [("the script", len(document.encode()))])
+    return Rendered(
+        document=document,
+        digest=digest,
+        applied=tuple(planned.element.name for planned in plan.elements),
+        left_out={},
+        packages=(),
+        notes=(
+            "the instance needs os_type=windows: it keeps what its image has, and user-data cannot change it",
+            "cloudbase-init restarts the instance once, where a value differed",
+        ),
+        reboots=False,
         size=userdata.encoded_size(document),
     )
 

@@ -6,13 +6,13 @@ know the logs, so what it reads of such a hive may be of no account: the check i
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from goldsmith.errors import HarnessError
+from goldsmith.host.regf import HEAD_SIZE, HiveProblemError, clean_head
 from goldsmith.verify.compare import Finding, Strict, shown
 from goldsmith.verify.tree import Hive, Tree
 
@@ -38,9 +38,6 @@ _TYPES: dict[int, Type] = {
     11: "REG_QWORD",
 }
 _NUMBERS = {"REG_DWORD": 4, "REG_QWORD": 8}
-#: the base block: magic, two sequence numbers, ..., the XOR of all before it at offset 508
-_BASE_BLOCK = 512
-_CHECKSUM = 508
 
 
 class RegistryAssertion(Strict):
@@ -103,7 +100,7 @@ def registry(assertion: RegistryAssertion, tree: Tree) -> list[Finding]:
     """Raises HarnessError where there is no such hive, it is dirty or damaged, or this tree opens none."""
     place, names = (None, assertion.key.split("\\")) if assertion.hive else _split(assertion.key)
     path = _in_any_case(assertion.hive or place or "", tree)
-    require_clean(tree.head(path, _BASE_BLOCK), path)
+    require_clean(tree.head(path, HEAD_SIZE), path)
     with tree.hive(path) as hive:
         key = hive.key(_resolved(names, hive, path) if place else names)
         return _compared(assertion, hive, key)
@@ -159,24 +156,10 @@ def _resolved(names: list[str], hive: Hive, path: str) -> list[str]:
 
 def require_clean(base_block: bytes, path: str) -> None:
     """Raises HarnessError for a hive that is none, or whose changes are still in its transaction logs."""
-    if len(base_block) < _BASE_BLOCK or base_block[:4] != b"regf":
-        raise HarnessError("is no registry hive", where=path)
-    first, second = struct.unpack_from("<II", base_block, 4)
-    if first != second:
-        raise HarnessError(
-            f"is dirty: its sequence numbers are {first} and {second}, so what was written last is in its transaction "
-            "logs and not in the file",
-            where=path,
-            hint="start this Windows and shut it down (shutdown /s /t 0), so that it writes its logs into the hive",
-        )
-    expected = 0
-    for word in struct.unpack_from(f"<{_CHECKSUM // 4}I", base_block):
-        expected ^= word
-    # 0 and -1 are never written; 1 and -2 stand for them.
-    expected = {0: 1, 0xFFFFFFFF: 0xFFFFFFFE}.get(expected, expected)
-    (checksum,) = struct.unpack_from("<I", base_block, _CHECKSUM)
-    if checksum != expected:
-        raise HarnessError("is damaged: the checksum of its first block is wrong", where=path)
+    try:
+        clean_head(base_block)
+    except HiveProblemError as error:
+        raise HarnessError(str(error), where=path, hint=error.hint) from error
 
 
 def _in_any_case(path: str, tree: Tree) -> str:
