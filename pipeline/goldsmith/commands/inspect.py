@@ -11,14 +11,15 @@ from goldsmith.errors import ExitCode
 NAME = "inspect"
 SUMMARY = "what is inside an image, and what it carries of the machine that made it"
 DESCRIPTION = """\
-Look into any image, without a boot and without writing to it: which operating system it holds, and its residue: keys,
-passwords and tokens; what would make two instances the same machine; what the build or a boot has left.  Paths are
-shown, contents never.
+Look into any image, without a boot and without writing to it: the operating system it holds, what it boots with, its
+network, console, drivers and clock, of Windows also drive letters and hotfixes; the Glance properties that follow; and
+its residue: keys, passwords and tokens; what would make two instances the same machine; what the build or a boot has
+left.  Of residue paths are shown, contents never.
 
     goldsmith inspect images/debian-13.qcow2
     goldsmith inspect vendor.qcow2 --ignore logs --ignore package-caches
 
-Ends 0 when nothing is found and 1 when something is.  docs/inspect.md lists the rules."""
+Ends 0 when nothing is found and 1 when something is.  docs/inspect.md lists facts and rules."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import dataclasses
-import re
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from goldsmith.boot.accelerator import Accelerator
 from goldsmith.errors import HarnessError, InputError
+from goldsmith.inspection.boot import FirmwareFacts, firmware
+from goldsmith.inspection.disk import PartitionTable
+from goldsmith.inspection.facts import known, unknowns
 from goldsmith.inspection.image import Image
+from goldsmith.inspection.linux import Linux, linux
+from goldsmith.inspection.properties import Property, properties
+from goldsmith.inspection.storage import Storage, storage
+from goldsmith.inspection.windows.windows import Windows, windows
 from goldsmith.verify import appliance
 from goldsmith.verify.appliance import Appliance, System
 from goldsmith.verify.residue.rules import Rule
 from goldsmith.verify.residue.search import Residue, printable, search
-from goldsmith.verify.tree import HEAD_LIMIT, Tree
 
 _DISK = "image"
 
@@ -29,6 +33,11 @@ class Seen:
     residue: tuple[Residue, ...] | None
     #: folders whose file systems could not be mounted, so that nothing is known of them
     unread: tuple[str, ...] = ()
+    #: None for what is neither Linux nor Windows
+    facts: Linux | Windows | None = None
+    firmware: FirmwareFacts | None = None
+    #: Glance properties that follow, for an image that holds this system alone
+    properties: tuple[Property, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,6 +47,7 @@ class Inspection:
     image: Image
     systems: tuple[Seen, ...]
     rules: tuple[Rule, ...]
+    disk: Storage | None = None
 
     @property
     def residue(self) -> list[Residue]:
@@ -52,35 +62,41 @@ def inspected(image: Image, rules: Sequence[Rule], accelerator: Accelerator) -> 
     with appliance.launched({_DISK: (image.path, image.format)}, accelerator) as running:
         try:
             systems = running.systems()
-            seen = tuple(_seen(running, system, rules) for system in systems)
+            with running.disk(_DISK) as (handle, device):
+                disk = storage(handle, device)
+            seen = tuple(_seen(running, system, disk, rules, accelerator.scale) for system in systems)
         except HarnessError as error:
             if not running.answers():
                 raise
             where = f"{image.path}: {error.where}" if error.where else str(image.path)
             raise InputError(f"cannot be read: {printable(error.message)}", where=printable(where)) from error
+        inspection = Inspection(image, seen, tuple(rules), disk)
+        # A fact that is not known is the image's doing only where the appliance outlived the question.
+        if (missing := unknowns([disk, *(each.facts for each in seen)])) and not running.answers():
+            raise HarnessError(f"the appliance ended while the image was looked at: {missing[-1].why}")
     if not seen:
         raise InputError(
             "holds no operating system that libguestfs recognises",
             where=str(image.path),
             hint="an encrypted disk, a disk of data, or a file system that is damaged looks so",
         )
-    return Inspection(image, seen, tuple(rules))
+    return inspection
 
 
-def _seen(running: Appliance, system: System, rules: Sequence[Rule]) -> Seen:
-    if system.type != "linux":
+def _seen(running: Appliance, system: System, disk: Storage, rules: Sequence[Rule], scale: float) -> Seen:
+    if system.type not in ("linux", "windows"):
         return Seen(system, None)
+    table = known(disk.table) or PartitionTable("none", "", (), "")
+    can_boot = firmware(table, disk.esp, disk.loaders, system.architecture)
     with running.system(system) as (tree, unread):
-        named = dataclasses.replace(system, name=_pretty_name(tree) or f"{system.distribution} {system.name}")
-        return Seen(named, tuple(search(tree, rules)), tuple(unread))
-
-
-def _pretty_name(tree: Tree) -> str | None:
-    """What os-release(5) calls the system: libguestfs takes the name from /etc/debian_version, a bare number."""
-    for path in ("/etc/os-release", "/usr/lib/os-release"):
-        entry = tree.stat(path)
-        if entry is not None and stat.S_ISREG(entry.mode):
-            text = tree.head(path, HEAD_LIMIT).decode(errors="replace")
-            if match := re.search(r"""^PRETTY_NAME=(["']?)(.{1,100}?)\1[ \t]*$""", text, re.MULTILINE):
-                return match[2]
-    return None
+        facts: Linux | Windows
+        if system.type == "windows":
+            facts = windows(tree, system.systemroot, known(disk.table), disk.device, disk.ntfs, scale)
+            named, residue = system, None
+        else:
+            facts = linux(tree)
+            # libguestfs takes the name from /etc/debian_version, a bare number.
+            name = known(facts.pretty_name) or f"{system.distribution} {system.name}"
+            named, residue = dataclasses.replace(system, name=name), tuple(search(tree, rules))
+    found = properties(system, facts, can_boot)
+    return Seen(named, residue, tuple(unread), facts, can_boot, found)

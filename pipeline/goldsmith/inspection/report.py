@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import shutil
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from goldsmith.inspection.facts import plain
 from goldsmith.inspection.look import Inspection, Seen
+from goldsmith.inspection.table import Row, disk_rows, system_rows
 from goldsmith.verify.residue.rules import SEVERITIES, Rule
 from goldsmith.verify.residue.search import Residue, printable
 
@@ -16,7 +18,10 @@ _MOST_PATHS = 8
 
 
 def document(inspection: Inspection) -> dict[str, Any]:
-    """For --json.  ``residue`` is null for a system that was not searched, ``clean`` where it is not known."""
+    """For --json.  ``residue`` is null for a system that was not searched, ``clean`` where it is not known.
+
+    A fact that could not be found out is an object whose only key is ``unknown``, with the reason.
+    """
     image = inspection.image
     searched = [seen for seen in inspection.systems if seen.residue is not None]
     return {
@@ -26,6 +31,7 @@ def document(inspection: Inspection) -> dict[str, Any]:
         "sha256": image.sha256,
         "clean": not inspection.residue if searched else None,
         "rules": [rule.id for rule in inspection.rules],
+        "disk": plain(inspection.disk),
         "systems": [_system(seen) for seen in inspection.systems],
     }
 
@@ -41,6 +47,10 @@ def _system(seen: Seen) -> dict[str, Any]:
         "architecture": system.architecture,
         "mounts": dict(system.mounts),
         "unread": list(seen.unread),
+        "separate_boot": system.mounts.get("/boot"),
+        "firmware": plain(seen.firmware),
+        "facts": plain(seen.facts),
+        "properties": {each.name: {"value": each.value, "reason": each.reason} for each in seen.properties},
         "residue": None if seen.residue is None else [_residue(each) for each in seen.residue],
     }
 
@@ -63,6 +73,8 @@ def as_text(inspection: Inspection) -> str:
     lines = [f"{image.path}: {image.format}, {image.size / 2**20:.0f} MiB", f"sha256 {image.sha256}"]
     if len(inspection.systems) > 1:
         lines.append(f"{len(inspection.systems)} operating systems are in it")
+    if inspection.disk:
+        lines += _rows(disk_rows(inspection.disk))
     for seen in inspection.systems:
         lines += ["", *_about(seen)]
     return "\n".join([*lines, "", _summary(inspection)])
@@ -76,6 +88,8 @@ def _about(seen: Seen) -> Iterator[str]:
         yield printable(f"  also {', '.join(mounts)}")
     if seen.unread:
         yield printable(f"  not looked at, cannot be mounted: {', '.join(seen.unread)}")
+    if seen.facts:
+        yield from _rows(system_rows(seen))
     if seen.residue is None:
         yield f"  version {printable(system.version)}; residue is not searched for: the rules are about Linux"
         return
@@ -85,6 +99,17 @@ def _about(seen: Seen) -> Iterator[str]:
             yield ""
             yield f"  {severity}: {meaning}"
             yield from _table(found)
+
+
+def _rows(rows: Iterable[Row]) -> Iterator[str]:
+    """Rows with their left side in a column; long lines are wrapped beside it."""
+    columns = max(80, shutil.get_terminal_size((120, 24)).columns)
+    for label, lines in rows:
+        for number, line in enumerate(lines):
+            left = label if number == 0 else ""
+            wrapped = textwrap.wrap(printable(line), columns - 19, subsequent_indent="  ") or [""]
+            yield f"  {left:<16} {wrapped[0]}".rstrip()
+            yield from (f"  {'':<16} {rest}" for rest in wrapped[1:])
 
 
 def _table(found: Sequence[Residue]) -> Iterator[str]:

@@ -51,7 +51,9 @@ def render(plan: Plan, *, parts: Sequence[Part] = (), vendor: bool = False, inst
             where=str(plan.recipe.source or plan.recipe.name),
             hint="; ".join(f"{name}: {why}" for name, why in left_out.items()) or None,
         )
-    wanted = sorted({name for element, _ in applied for name in element_packages.needed(element, plan.recipe.bootstrapped)})
+    wanted = sorted(
+        {name for element, _ in applied for name in element_packages.needed(element, plan.recipe.bootstrapped)}
+    )
     if install_packages:
         wanted = sorted({*wanted, *plan.recipe.packages})
     entries = joined(

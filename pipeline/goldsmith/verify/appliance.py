@@ -118,6 +118,10 @@ class _OpenHive:
         kind = int(guestfs.call(partial(self._handle.hivex_value_type, found), self._path))
         return kind, bytes(guestfs.call(partial(self._handle.hivex_value_value, found), self._path))
 
+    def names(self, key: int) -> Iterator[str]:
+        for node in guestfs.call(partial(self._handle.hivex_node_children, key), self._path):
+            yield str(guestfs.call(partial(self._handle.hivex_node_name, node["hivex_node_h"]), self._path))
+
 
 def _entry(found: Mapping[str, int]) -> Entry | None:
     if found["st_ino"] == -1:
@@ -142,6 +146,8 @@ class System:
     architecture: str
     #: folder to device
     mounts: Mapping[str, str]
+    #: of Windows: its folder, as "/Windows"
+    systemroot: str = ""
 
 
 @contextlib.contextmanager
@@ -210,6 +216,12 @@ class Appliance:
                 with contextlib.suppress(RuntimeError):
                     self._handle.umount_all()
 
+    @contextlib.contextmanager
+    def disk(self, name: str) -> Iterator[tuple[Any, str]]:
+        """The ``guestfs.GuestFS`` and a disk's device in it, for what has no method here; within a disk's time."""
+        with guestfs.watchdog(DISK_SECONDS * self._scale):
+            yield self._handle, self._devices[name]
+
     def answers(self) -> bool:
         """Whether the appliance still runs: if so, what failed lies in the disk and not in the harness."""
         try:
@@ -220,14 +232,16 @@ class Appliance:
 
 
 def _system(handle: Any, root: str) -> System:
+    kind = handle.inspect_get_type(root)
     return System(
         root=root,
-        type=handle.inspect_get_type(root),
+        type=kind,
         distribution=handle.inspect_get_distro(root),
         name=handle.inspect_get_product_name(root),
         version=f"{handle.inspect_get_major_version(root)}.{handle.inspect_get_minor_version(root)}",
         architecture=handle.inspect_get_arch(root),
         mounts=dict(handle.inspect_get_mountpoints(root)) or {"/": root},
+        systemroot=handle.inspect_get_windows_systemroot(root) if kind == "windows" else "",
     )
 
 

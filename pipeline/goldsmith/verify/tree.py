@@ -51,6 +51,9 @@ class Hive(Protocol):
     def value(self, key: int, name: str) -> tuple[int, bytes] | None:
         """A value's type and bytes, None where there is none; the key's own value has the name ""."""
 
+    def names(self, key: int) -> Iterator[str]:
+        """Names of the keys below a key; each may cost a question to the appliance."""
+
 
 class Tree(ABC):
     """Read-only view of a root file system.  Methods raise HarnessError where the tree cannot be read."""

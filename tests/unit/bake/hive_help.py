@@ -12,7 +12,7 @@ from goldsmith.recipe.registry import Entry
 
 TESTS = Path(__file__).parents[2]
 FILES = {
-    "SYSTEM": TESTS / "unit/verify/hives/SYSTEM.xz",
+    "SYSTEM": TESTS / "data/hives/SYSTEM.xz",
     "SYSTEM_B": TESTS / "data/hives/SYSTEM_B.xz",
     "SYSTEM_B.LOG1": TESTS / "data/hives/SYSTEM_B.LOG1.xz",
     "SYSTEM_B.LOG2": TESTS / "data/hives/SYSTEM_B.LOG2.xz",

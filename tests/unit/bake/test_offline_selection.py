@@ -90,7 +90,11 @@ def test_all_that_is_refused_is_said_at_once(work: Workplace) -> None:
     plan = work.plan("a", "b")
     with pytest.raises(InputError) as caught:
         selection.select(plan, work.settings)
-    assert [problem.message.rpartition(": ")[2] for problem in caught.value.problems] == ["for one thing", "for another"]
+    reasons = [problem.message.rpartition(": ")[2] for problem in caught.value.problems]
+    assert reasons == [
+        "for one thing",
+        "for another",
+    ]
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -114,9 +116,9 @@ def test_wrong_words(capsys: pytest.CaptureFixture[str]) -> None:
 class FakeAppliance:
     """Breaks when it is asked; ``alive`` says whether the appliance outlived it."""
 
-    def __init__(self, systems: list[System] | None, alive: bool) -> None:
+    def __init__(self, systems: list[System] | None, alive: bool, *, dies: bool = False) -> None:
         self._systems = systems
-        self._alive = alive
+        self._alive = alive and not dies
 
     def __enter__(self) -> FakeAppliance:
         return self
@@ -129,13 +131,26 @@ class FakeAppliance:
             raise HarnessError("input/output error\x1b[2J", where="/dev/sda1")
         return self._systems
 
+    @contextlib.contextmanager
+    def disk(self, name: str) -> Iterator[tuple[object, str]]:
+        # Knows no question, so that no fact is known.
+        yield BrokenHandle(), "/dev/sda"
+
     def answers(self) -> bool:
         return self._alive
 
 
+class BrokenHandle:
+    def __getattr__(self, name: str) -> Callable[..., object]:
+        def fail(*words: object) -> object:
+            raise RuntimeError(f"{name}: no answer")
+
+        return fail
+
+
 def inspect_with(monkeypatch: pytest.MonkeyPatch, fake: FakeAppliance) -> Inspection:
     monkeypatch.setattr("goldsmith.verify.appliance.launched", lambda disks, accelerator: fake)
-    return look.inspected(IMAGE, all_rules(), object())  # type: ignore[arg-type]
+    return look.inspected(IMAGE, all_rules(), type("A", (), {"scale": 1.0})())
 
 
 def test_a_disk_that_cannot_be_read_is_wrong_input(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -153,8 +168,17 @@ def test_a_disk_without_a_system_is_wrong_input(monkeypatch: pytest.MonkeyPatch)
         inspect_with(monkeypatch, FakeAppliance([], alive=True))
 
 
+BSD = System("/dev/sda1", "freebsd", "freebsd", "FreeBSD", "14.0", "x86_64", {"/": "/dev/sda1"})
+
+
 def test_a_system_of_another_kind_is_not_searched(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert inspect_with(monkeypatch, FakeAppliance([WINDOWS], alive=True)).systems == (Seen(WINDOWS, None),)
+    assert inspect_with(monkeypatch, FakeAppliance([BSD], alive=True)).systems == (Seen(BSD, None),)
+
+
+def test_facts_that_an_appliance_took_with_it_are_not_the_images_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake = FakeAppliance([BSD], alive=True, dies=True)
+    with pytest.raises(HarnessError, match="the appliance ended while the image was looked at"):
+        inspect_with(monkeypatch, fake)
 
 
 def test_the_documentation_has_every_rule() -> None:

@@ -16,7 +16,7 @@ from goldsmith.errors import HarnessError
 from goldsmith.verify.kinds.registry import RegistryAssertion, registry, require_clean
 from goldsmith.verify.tree import FolderTree, Hive
 
-HIVES = Path(__file__).parent / "hives"
+HIVES = Path(__file__).parents[2] / "data/hives"
 TIME = r"HKLM\SYSTEM\CurrentControlSet\Control\TimeZoneInformation"
 
 

@@ -18,7 +18,7 @@ from goldsmith.verify.kinds.registry import RegistryAssertion, registry
 from goldsmith.verify.tree import Tree
 
 ACCELERATOR = Accelerator("tcg", "a test", {"tcg": 0.1}, 1.0)
-HIVE = Path(__file__).parent / "hives/SYSTEM.xz"
+HIVE = Path(__file__).parents[2] / "data/hives/SYSTEM.xz"
 MIB = 2**20
 ZONE = r"HKLM\SYSTEM\CurrentControlSet\Control\TimeZoneInformation"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,7 +104,7 @@ def release_of(guest: Guest) -> Base:
     return Base(distribution=fields.get("ID", "linux"), release=release, architecture=guest.system.architecture)
 
 
-def _carries(names: Sequence[str] | dict[str, int], folder: str) -> bool:
+def _carries(names: Iterable[str], folder: str) -> bool:
     return any(name.startswith(f"{folder}/") for name in names)
 
 

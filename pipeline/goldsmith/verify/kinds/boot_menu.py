@@ -23,7 +23,9 @@ _RESCUE = re.compile(r"recovery mode|rescue", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class _Entry:
+class Entry:
+    """An entry of the menu: its kernel's arguments in ``line``, variables of GRUB's resolved."""
+
     title: str
     file: str
     line: str
@@ -34,7 +36,7 @@ def kernel_argument(assertion: KernelArgumentAssertion, tree: Tree) -> list[Find
 
     Raises HarnessError where no entry is found: /boot may lie on a partition of its own.
     """
-    entries = [each for each in _entries(tree) if not _RESCUE.search(f"{each.title} {each.file}")]
+    entries = menu_entries(tree)
     if not entries:
         raise HarnessError(
             "no entry of GRUB's menu is found on the root file system",
@@ -48,8 +50,13 @@ def kernel_argument(assertion: KernelArgumentAssertion, tree: Tree) -> list[Find
     return findings
 
 
-def _entries(tree: Tree) -> list[_Entry]:
-    found: list[_Entry] = []
+def menu_entries(tree: Tree) -> list[Entry]:
+    """The entries that start Linux, in the menu's order; recovery and rescue entries aside."""
+    return [each for each in _entries(tree) if not _RESCUE.search(f"{each.title} {each.file}")]
+
+
+def _entries(tree: Tree) -> list[Entry]:
+    found: list[Entry] = []
     variables: dict[str, str] = {}
     texts = {path: _text(path, tree) for path in _CONFIGS if tree.stat(path) is not None}
     for text in texts.values():
@@ -62,22 +69,22 @@ def _entries(tree: Tree) -> list[_Entry]:
             variables.update({name: value for name, equals, value in pairs if equals})
     for path, text in texts.items():
         found += _menu(path, text)
-    if not texts or any(re.search(r"^\s*blscfg\b", text, re.MULTILINE) for text in texts.values()):
+    if not texts or any(re.search(r"^[ \t]*blscfg\b", text, re.MULTILINE) for text in texts.values()):
         found += [_loader_entry(path, tree) for path in tree.glob(_ENTRIES)]
-    return [_Entry(each.title, each.file, _expanded(each.line, variables)) for each in found]
+    return [Entry(each.title, each.file, _expanded(each.line, variables)) for each in found]
 
 
 def _text(path: str, tree: Tree) -> str:
     return tree.read(path).decode(errors="replace")
 
 
-def _menu(path: str, text: str) -> list[_Entry]:
+def _menu(path: str, text: str) -> list[Entry]:
     title, found = "", []
     for line in text.splitlines():
         if match := _TITLE.match(line):
             title = next((each for each in match.groups() if each), "")
         elif (match := _LINUX.match(line)) and title:
-            found.append(_Entry(title, path, " ".join(_words(match[1])[1:])))
+            found.append(Entry(title, path, " ".join(_words(match[1])[1:])))
     return found
 
 
@@ -89,7 +96,7 @@ def _words(line: str) -> list[str]:
         return line.split()
 
 
-def _loader_entry(path: str, tree: Tree) -> _Entry:
+def _loader_entry(path: str, tree: Tree) -> Entry:
     """A file of the Boot Loader Specification: keys and values, options possibly several times."""
     title, options = path, []
     for line in _text(path, tree).splitlines():
@@ -98,7 +105,7 @@ def _loader_entry(path: str, tree: Tree) -> _Entry:
             title = value.strip()
         elif key == "options":
             options.append(value.strip())
-    return _Entry(title, path, " ".join(options))
+    return Entry(title, path, " ".join(options))
 
 
 def _expanded(line: str, variables: dict[str, str]) -> str:

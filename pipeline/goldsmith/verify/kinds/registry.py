@@ -72,7 +72,9 @@ class RegistryAssertion(Strict):
 
 
 @dataclass(frozen=True)
-class _Value:
+class Value:
+    """A value of a hive; ``kind`` is its number in winnt.h."""
+
     kind: int
     raw: bytes
 
@@ -99,7 +101,7 @@ class _Value:
 def registry(assertion: RegistryAssertion, tree: Tree) -> list[Finding]:
     """Raises HarnessError where there is no such hive, it is dirty or damaged, or this tree opens none."""
     place, names = (None, assertion.key.split("\\")) if assertion.hive else _split(assertion.key)
-    path = _in_any_case(assertion.hive or place or "", tree)
+    path = in_any_case(assertion.hive or place or "", tree)
     require_clean(tree.head(path, HEAD_SIZE), path)
     with tree.hive(path) as hive:
         key = hive.key(_resolved(names, hive, path) if place else names)
@@ -114,7 +116,7 @@ def _compared(assertion: RegistryAssertion, hive: Hive, key: int | None) -> list
         return [Finding(f"the key {assertion.key} {wanted}", "it exists" if key is not None else "no such key")]
     what = f"{assertion.key} {assertion.value}"
     found = None if key is None else hive.value(key, "" if assertion.value == "@" else assertion.value)
-    value = None if found is None else _Value(*found)
+    value = None if found is None else Value(*found)
     if not assertion.exists:
         return [] if value is None else [Finding(f"{what} does not exist", str(value))]
     if value is None:
@@ -127,7 +129,7 @@ def _compared(assertion: RegistryAssertion, hive: Hive, key: int | None) -> list
     return findings
 
 
-def _same(wanted: int | str | tuple[str, ...], value: _Value) -> bool:
+def _same(wanted: int | str | tuple[str, ...], value: Value) -> bool:
     content = value.content
     if isinstance(wanted, str) and value.type == "REG_BINARY":
         return wanted.replace(" ", "").lower() == content
@@ -148,7 +150,7 @@ def _resolved(names: list[str], hive: Hive, path: str) -> list[str]:
         return names
     select = hive.key(["Select"])
     found = None if select is None else hive.value(select, "Current")
-    number = None if found is None else _Value(*found).content
+    number = None if found is None else Value(*found).content
     if not isinstance(number, int):
         raise HarnessError("has no number of a control set in Select\\Current", where=path)
     return [f"ControlSet{number:03d}", *names[1:]]
@@ -162,12 +164,16 @@ def require_clean(base_block: bytes, path: str) -> None:
         raise HarnessError(str(error), where=path, hint=error.hint) from error
 
 
-def _in_any_case(path: str, tree: Tree) -> str:
+def in_any_case(path: str, tree: Tree) -> str:
     """A path as the tree has it, whatever the case of its letters; HarnessError where there is none."""
     found = ""
     for part in path.strip("/").split("/"):
+        if tree.exists(f"{found}/{part}"):
+            # A folder of Windows holds thousands of names.
+            found = f"{found}/{part}"
+            continue
         names = [name for name in tree.names(found or "/") if name.lower() == part.lower()]
         if not names:
             raise HarnessError("there is no such registry hive", where=path, hint="is this a disk of Windows?")
-        found = f"{found}/{part if part in names else names[0]}"
+        found = f"{found}/{names[0]}"
     return found

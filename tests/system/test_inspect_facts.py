@@ -1,0 +1,158 @@
+"""goldsmith inspect, as it is typed, on disks of Windows and on Linux in places that are not plain."""
+
+from __future__ import annotations
+
+import pytest
+from linux_disks import LinuxDisks
+from windows_disks import GPT_SYSTEM, WindowsDisks
+
+from goldsmith.boot.properties import shape_from
+from goldsmith.host.files import file_digest
+
+pytestmark = pytest.mark.system
+
+
+@pytest.fixture(scope="module")
+def windows(tmp_path_factory):
+    return WindowsDisks(tmp_path_factory.mktemp("windows"))
+
+
+@pytest.fixture(scope="module")
+def linux(tmp_path_factory, accelerator):
+    return LinuxDisks(tmp_path_factory.mktemp("linux"), accelerator).make()
+
+
+def inspected(workshop, disk):
+    """The document's disk and its only system; the image is not written."""
+    before = file_digest(disk)
+    result = workshop.goldsmith("inspect", disk)
+    assert result.returncode in (0, 1), result.stderr
+    assert file_digest(disk) == before
+    (system,) = result.document["systems"]
+    found = values(system)
+    shape_from(found, "uefi" if found.get("hw_firmware_type") == "uefi" else "bios")
+    return result.document["disk"], system
+
+
+def values(system):
+    return {name: each["value"] for name, each in system["properties"].items()}
+
+
+def test_windows_on_an_mbr(workshop, windows):
+    disk, system = inspected(workshop, windows.mbr("mbr"))
+    assert (system["type"], system["name"], system["architecture"]) == (
+        "windows",
+        "Windows Server 2019 Standard",
+        "i386",
+    )
+    assert (disk["table"]["kind"], disk["table"]["id"], disk["table"]["boot_code"]) == ("mbr", "5cbea03e", "Windows")
+    assert [(each["type"], each["label"]) for each in disk["file_systems"]] == [
+        ("ntfs", "C"),
+        ("ntfs", "System Reserved"),
+    ]
+    assert [state["dirty"] for state in disk["ntfs"].values()] == [False, False]
+    assert system["firmware"]["can_boot"] == ["bios"]
+    facts = system["facts"]
+    assert [hive["state"] for hive in facts["hives"]] == ["clean", "clean"]
+    assert (facts["product"]["version"], facts["product"]["build"]) == ("10.0", "17763.1879")
+    assert [(each["letter"], each["device"]) for each in facts["drives"]] == [
+        ("A:", None),
+        ("C:", "/dev/sda1"),
+        ("D:", None),
+        ("E:", None),
+    ]
+    assert facts["clock"]["real_time_is_universal"] is None
+    assert facts["clock"]["time_zone"] == "Eastern Standard Time"
+    assert facts["hotfixes"]["installed"] == ["KB4480056"]
+    drivers = {each["service"]: (each["start"], each["file"]) for each in facts["drivers"]}
+    assert drivers["viostor"] == (0, "/Windows/System32/drivers/viostor.sys")
+    assert drivers["netkvm"] == (3, "/Windows/System32/drivers/netkvm.sys")
+    assert drivers["atapi"] == (0, None)
+    assert facts["sleep"] == {"hibernation": "absent", "fast_startup": None, "dirty_volumes": []}
+    assert facts["cloudbase_init"] is None
+    assert values(system) == {
+        "architecture": "i686",
+        "hw_disk_bus": "virtio",
+        "hw_firmware_type": "bios",
+        "hw_vif_model": "virtio",
+        "os_distro": "windows",
+        "os_type": "windows",
+        "os_version": "10.0",
+    }
+
+
+def test_windows_on_a_gpt(workshop, windows):
+    disk, system = inspected(workshop, windows.gpt("gpt"))
+    assert (disk["table"]["kind"], system["architecture"]) == ("gpt", "x86_64")
+    assert disk["esp"] == "/dev/sda1"
+    assert disk["loaders"]["fallback"] == ["x86_64"]
+    assert (system["firmware"]["can_boot"], system["firmware"]["needs_boot_entry"]) == (["uefi"], False)
+    facts = system["facts"]
+    drive = next(each for each in facts["drives"] if each["letter"] == "C:")
+    assert (drive["kind"], drive["identity"], drive["device"]) == ("gpt", GPT_SYSTEM, "/dev/sda3")
+    assert (facts["san_policy"], facts["clock"]["real_time_is_universal"]) == ("OfflineShared", 1)
+    assert (facts["sleep"]["hibernation"], facts["sleep"]["fast_startup"]) == ("hibernated", True)
+    assert facts["cloudbase_init"]["settings"] == {"real_time_clock_utc": "true", "username": "Admin"}
+    assert [agent["name"] for agent in facts["agents"]] == ["qemu-guest-agent"]
+    assert values(system) == {
+        "architecture": "x86_64",
+        "hw_disk_bus": "scsi",
+        "hw_firmware_type": "uefi",
+        "hw_qemu_guest_agent": "yes",
+        "hw_scsi_model": "virtio-scsi",
+        "hw_vif_model": "e1000",
+        "os_distro": "windows",
+        "os_type": "windows",
+        "os_version": "10.0",
+    }
+
+
+def test_windows_that_was_not_shut_down(workshop, windows):
+    _, system = inspected(workshop, windows.mbr("dirty", dirty=True))
+    facts = system["facts"]
+    assert (facts["hives"][0]["state"], facts["hives"][0]["sequence"]) == ("dirty", [13985, 13984])
+    assert facts["hives"][1]["state"] == "clean"
+    assert facts["san_policy"] == "OnlineAll"
+    assert "may be outdated" in system["properties"]["hw_disk_bus"]["reason"]
+
+
+def checked(system):
+    """What holds of each Linux of linux_disks."""
+    assert (system["name"], system["architecture"]) == ("Debian GNU/Linux 13 (trixie)", "x86_64")
+    assert system["unread"] == []
+    facts = system["facts"]
+    assert facts["network"]["stacks"] == ["dhclient"]
+    assert facts["network"]["default_route"] == []
+    assert facts["console"]["consoles"] == ["tty0", "ttyS0,115200"]
+    assert (facts["cloud_init"]["version"], facts["cloud_init"]["datasources"]) == ("25.1.4", ["OpenStack", "None"])
+    assert [agent["name"] for agent in facts["agents"]] == ["qemu-guest-agent"]
+    assert values(system)["os_distro"] == "debian"
+    assert (values(system)["hw_disk_bus"], values(system)["hw_vif_model"]) == ("virtio", "virtio")
+
+
+def test_a_root_on_lvm(workshop, linux):
+    disk, system = inspected(workshop, linux["lvm"])
+    checked(system)
+    assert (system["root"], system["separate_boot"]) == ("/dev/system/root", "/dev/sda1")
+    assert disk["logical_volumes"] == ["/dev/system/root"]
+    assert [each["type_name"] for each in disk["table"]["partitions"]] == ["Linux", "Linux LVM"]
+    assert disk["subvolumes"] == []
+
+
+def test_a_root_in_a_btrfs_subvolume(workshop, linux):
+    disk, system = inspected(workshop, linux["btrfs"])
+    checked(system)
+    assert system["root"] == "btrfsvol:/dev/sda1/@"
+    assert {"/", "/home"} <= set(system["mounts"])
+    assert disk["subvolumes"] == ["/dev/sda1:@", "/dev/sda1:@home"]
+    assert system["separate_boot"] is None
+
+
+def test_a_boot_of_its_own(workshop, linux):
+    disk, system = inspected(workshop, linux["boot"])
+    checked(system)
+    assert (system["mounts"]["/boot"], system["mounts"]["/var"]) == ("/dev/sda1", "/dev/sda2")
+    assert system["separate_boot"] == "/dev/sda1"
+    assert (disk["table"]["kind"], disk["logical_volumes"]) == ("gpt", [])
+    # Nothing starts it: it holds a root and no boot code.
+    assert system["firmware"]["can_boot"] == []
