@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,13 +15,16 @@ from goldsmith.bake.archive import Archive
 from goldsmith.bake.dib import Tree, build_tree
 from goldsmith.bake.disk import make_disk
 from goldsmith.bake.layout import make_layout
+from goldsmith.bake.offline import session as offline
 from goldsmith.bake.remembered import recall, remember
 from goldsmith.bake.scratch import is_littered, scratch_folder, sweep
-from goldsmith.errors import HostError, InputError
+from goldsmith.boot.accelerator import choose
+from goldsmith.errors import HostError
 from goldsmith.host.apt_sources import Mirrors, host_mirrors
 from goldsmith.host.files import document_digest, file_digest, locked, require_space
 from goldsmith.host.jail import Jail, root_jail
 from goldsmith.host.progress import Progress
+from goldsmith.images.base import obtained, working_copy
 from goldsmith.recipe.model import ImageBase
 from goldsmith.recipe.plan import Plan
 from goldsmith.settings import Settings
@@ -55,12 +60,15 @@ class Standing:
     archive: Archive | None
 
 
-def build(plan: Plan, settings: Settings, progress: Progress, *, again: bool = False) -> Built:
+def build(
+    plan: Plan, settings: Settings, progress: Progress, *, again: bool = False, recover_registry: bool = False
+) -> Built:
     """Bake the plan's image, unless the store has it and the archive has nothing newer for it.
 
-    Raises InputError if the archive lacks the release, HostError where the host lacks root, space or the network,
-    CommandFailedError where DIB or a tool fails.  A build that is killed leaves no mount, process or half-written
-    image, and the next one removes its scratch folder.
+    With ``recover_registry`` the transaction logs of a Windows that was not shut down are replayed first.  Raises
+    InputError if the archive lacks the release or a base image does not take the elements, HostError where the host
+    lacks root, space or the network, CommandFailedError where DIB, a script or a tool fails.  A build that is killed
+    leaves no mount, process or half-written image, and the next one removes its scratch folder.
     """
     _tidy(settings, progress)
     standing = look(plan, settings, progress)
@@ -76,7 +84,11 @@ def build(plan: Plan, settings: Settings, progress: Progress, *, again: bool = F
         return _built(artefact, cached=True)
     require_space(settings.work_dir, _WORK_SPACE, "building the image")
     require_space(settings.cache_dir, _STORE_SPACE, "keeping the image")
-    artefact = store.put(KIND, key, lambda folder: _bake(plan, standing.archive, settings, progress, folder))
+    artefact = store.put(
+        KIND,
+        key,
+        lambda folder: _bake(plan, standing.archive, settings, progress, folder, recover_registry=recover_registry),
+    )
     remember(plan, settings, key, suites)
     return _built(artefact, cached=False, reasons=standing.reasons)
 
@@ -129,9 +141,12 @@ def look(plan: Plan, settings: Settings, progress: Progress) -> Standing:
     return Standing(artefact, tuple(f"newer package: {line}" for line in newer), archive)
 
 
-def mirrors_for(plan: Plan, settings: Settings) -> Mirrors:
-    """Where packages come from: the recipe's mirror, else the settings', else the host's own apt sources."""
-    own = host_mirrors(plan.recipe.bootstrapped.distribution)
+def mirrors_for(plan: Plan, settings: Settings, distribution: str | None = None) -> Mirrors:
+    """Where packages come from: the recipe's mirror, else the settings', else the host's own apt sources.
+
+    ``distribution`` is what was found in a base that is an image.
+    """
+    own = host_mirrors(distribution or plan.recipe.bootstrapped.distribution)
     if plan.recipe.mirror:
         return Mirrors(plan.recipe.mirror.url, plan.recipe.mirror.security_url or own.security_url)
     if settings.mirror:
@@ -146,10 +161,12 @@ def _mirror_variables(plan: Plan, mirrors: Mirrors) -> dict[str, str]:
     return {name: url for name, url in found.items() if url and name not in plan.environment}
 
 
-def _bake(plan: Plan, archive: Archive | None, settings: Settings, progress: Progress, folder: Path) -> None:
+def _bake(
+    plan: Plan, archive: Archive | None, settings: Settings, progress: Progress, folder: Path, *, recover_registry: bool
+) -> None:
     """Write image and manifest into ``folder``."""
     if isinstance(plan.recipe.base, ImageBase):
-        _bake_offline(plan, settings, progress, folder)
+        _bake_offline(plan, settings, progress, folder, recover_registry=recover_registry)
         return
     epoch = archive.epoch if archive else int(time.time())
     first_step = len(progress.finished)
@@ -163,12 +180,40 @@ def _bake(plan: Plan, archive: Archive | None, settings: Settings, progress: Pro
             jail.run(["cp", "--reflink=auto", image, folder / IMAGE], deadline=600)
             jail.run(["chown", f"{os.getuid()}:{os.getgid()}", folder / IMAGE], deadline=30)
             steps = tuple(Step(name=n, seconds=round(s, 2)) for n, s in progress.finished[first_step:])
-            manifests.write(folder / MANIFEST, _manifest(plan, tree, folder / IMAGE, steps))
+            base = plan.recipe.bootstrapped
+            of_base = {"distribution": base.distribution, "release": base.release, "architecture": base.architecture}
+            packages = [PackageFact(name=p.name, version=p.version, architecture=p.architecture) for p in tree.packages]
+            size = plan.recipe.disk.size
+            manifests.write(folder / MANIFEST, _manifest(plan, of_base, packages, size, folder / IMAGE, steps))
 
 
-def _bake_offline(plan: Plan, settings: Settings, progress: Progress, folder: Path) -> None:
-    """The same for a base that is an image."""
-    raise InputError("elements cannot be applied to an image yet", where=f"{plan.recipe.file_of('base')}: base")
+def _bake_offline(plan: Plan, settings: Settings, progress: Progress, folder: Path, *, recover_registry: bool) -> None:
+    """The same for a base that is an image; hives of a Windows that were changed are kept beside it as they were."""
+    first_step = len(progress.finished)
+    base = plan.recipe.base
+    assert isinstance(base, ImageBase) and plan.base_sha256
+    origin = obtained(plan.recipe, plan.base_sha256, settings, progress)
+    with scratch_folder(settings.work_dir) as scratch:
+        done = offline.customise(
+            plan,
+            working_copy(origin, settings, progress),
+            "qcow2",
+            folder / IMAGE,
+            scratch,
+            settings,
+            choose(settings),
+            progress,
+            origin=origin.origin,
+            mirrors_of=(lambda distribution: mirrors_for(plan, settings, distribution)) if base.network else None,
+            recover_registry=recover_registry,
+        )
+        for hive in done.kept:
+            shutil.copyfile(hive, folder / hive.name)
+    steps = tuple(Step(name=n, seconds=round(s, 2)) for n, s in progress.finished[first_step:])
+    of_base = {"image": origin.origin, "sha256": origin.sha256, "distribution": done.system.distribution}
+    manifests.write(
+        folder / MANIFEST, _manifest(plan, of_base, done.packages, done.virtual_size, folder / IMAGE, steps)
+    )
 
 
 def _tree(jail: Jail, plan: Plan, settings: Settings, scratch: Path, progress: Progress) -> Tree:
@@ -214,23 +259,29 @@ def _disk(jail: Jail, plan: Plan, tree: Tree, scratch: Path, image: Path, epoch:
     make_disk(jail, root, disk, layout, image, epoch=epoch, progress=progress)
 
 
-def _manifest(plan: Plan, tree: Tree, image: Path, steps: tuple[Step, ...]) -> Manifest:
-    base = plan.recipe.bootstrapped
+def _manifest(
+    plan: Plan,
+    base: dict[str, str],
+    packages: Iterable[PackageFact],
+    virtual_size: int,
+    image: Path,
+    steps: tuple[Step, ...],
+) -> Manifest:
     return Manifest(
         name=plan.recipe.name,
         recipe_digest=plan.digest,
         inputs=dict(plan.inputs),
-        base={"distribution": base.distribution, "release": base.release, "architecture": base.architecture},
+        base=base,
         elements=tuple(
             UsedElement(name=e.element.name, digest=_element_digest(plan, e.element.name)) for e in plan.elements
         ),
-        packages=tuple(PackageFact(name=p.name, version=p.version, architecture=p.architecture) for p in tree.packages),
+        packages=tuple(packages),
         properties=dict(plan.properties),
         firmware=plan.recipe.disk.firmware,
         sha256=file_digest(image),
         sha512=file_digest(image, "sha512"),
         size=image.stat().st_size,
-        virtual_size=plan.recipe.disk.size,
+        virtual_size=virtual_size,
         steps=steps,
         goldsmith_version=__version__,
     )

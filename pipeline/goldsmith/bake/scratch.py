@@ -22,10 +22,10 @@ _PARENT_LOCK = ".scratch.lock"
 
 
 @contextlib.contextmanager
-def scratch_folder(parent: Path, jail: Jail) -> Iterator[Path]:
+def scratch_folder(parent: Path, jail: Jail | None = None) -> Iterator[Path]:
     """An empty folder that is locked while its owner lives and removed at the end.
 
-    It will hold files of root, so ``jail`` removes it.
+    ``jail`` removes it where it will hold files of root.
     """
     parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
@@ -40,7 +40,7 @@ def scratch_folder(parent: Path, jail: Jail) -> Iterator[Path]:
         finally:
             # An error of the body must not be covered; what is left is swept by the next build.  The lock goes last.
             with contextlib.suppress(HarnessError):
-                jail.run(["rm", "-rf", "--one-file-system", inner, folder], deadline=300)
+                (jail.run if jail else run)(["rm", "-rf", "--one-file-system", inner, folder], deadline=300)
 
 
 def is_littered(parent: Path) -> bool:

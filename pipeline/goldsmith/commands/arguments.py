@@ -23,6 +23,15 @@ def recipes(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def recovery(parser: argparse.ArgumentParser) -> None:
+    """--recover-registry"""
+    parser.add_argument(
+        "--recover-registry",
+        action="store_true",
+        help="a Windows that was not shut down: replay the transaction logs of its registry before it is changed",
+    )
+
+
 def shape(parser: argparse.ArgumentParser) -> None:
     """--property K=V and --datasource WHAT"""
     parser.add_argument(

@@ -17,6 +17,7 @@ elements, tools and packages are those of the last build is not built again.  Ne
 def configure(parser: argparse.ArgumentParser) -> None:
     arguments.recipes(parser)
     parser.add_argument("--again", action="store_true", help="build even where nothing changed")
+    arguments.recovery(parser)
 
 
 def execute(args: argparse.Namespace, context: Context) -> Outcome:
@@ -25,7 +26,9 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
 
     documents, lines = [], []
     for plan in work.planned(args.recipes, context.settings, context.progress):
-        built = build(plan, context.settings, context.progress, again=args.again)
+        built = build(
+            plan, context.settings, context.progress, again=args.again, recover_registry=args.recover_registry
+        )
         documents.append(
             {
                 "name": plan.recipe.name,

@@ -18,7 +18,10 @@ DESCRIPTION = """\
 Plan all recipes, then build, verify and publish each.  What is done already is not done again: a second run looks and
 says so.  An image that fails a check is not published, and the other recipes go on."""
 
-configure = arguments.recipes
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    arguments.recipes(parser)
+    arguments.recovery(parser)
 
 
 def execute(args: argparse.Namespace, context: Context) -> Outcome:
@@ -29,21 +32,21 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
     if not all(work.is_published(plan, context.settings) for plan in plans):
         work.require_host(context)
     for plan in plans:
-        document, text, code = _run(plan, context)
+        document, text, code = _run(plan, context, recover_registry=args.recover_registry)
         documents.append(document)
         texts.append(text)
         codes.append(code)
     return Outcome({"recipes": documents}, "\n".join(texts), max(codes))
 
 
-def _run(plan: Plan, context: Context) -> tuple[dict[str, Any], str, ExitCode]:
+def _run(plan: Plan, context: Context, *, recover_registry: bool) -> tuple[dict[str, Any], str, ExitCode]:
     from goldsmith.bake.build import build
     from goldsmith.commands import proofs, verification, work
     from goldsmith.commands.verify import exit_code
     from goldsmith.verify.report import as_text
 
     name, target = plan.recipe.name, str(plan.recipe.source or plan.recipe.name)
-    built = build(plan, context.settings, context.progress)
+    built = build(plan, context.settings, context.progress, recover_registry=recover_registry)
     sha256 = built.manifest.sha256
     document: dict[str, Any] = {
         "name": name,

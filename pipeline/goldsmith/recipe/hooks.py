@@ -11,8 +11,9 @@ from typing import Literal
 Phase = Literal["pre-install.d", "install.d", "post-install.d", "finalise.d"]
 #: those that run inside the image, in their order
 PHASES: tuple[Phase, ...] = ("pre-install.d", "install.d", "post-install.d", "finalise.d")
-#: those that run on the host of a build
-HOST_PHASES = ("root.d", "extra-data.d", "post-root.d", "block-device.d", "pre-finalise.d", "cleanup.d")
+#: those that work outside the tree, on a build that has just begun; cleanup.d is none of them: it removes what a build
+#: has left
+HOST_PHASES = ("root.d", "extra-data.d", "post-root.d", "block-device.d", "pre-finalise.d")
 #: programs that exist in a chroot of diskimage-builder and nowhere else
 BUILD_TOOLS = ("install-packages", "pkg-map", "svc-map", "package-installs-v2", "dib-init-system", "dib-python")
 

@@ -9,15 +9,13 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from goldsmith.recipe.checksums import ChecksumError, digest_of
+from goldsmith.recipe.hooks import HOST_PHASES
 from goldsmith.recipe.model import URL, ImageBase
 from goldsmith.recipe.problems import did_you_mean
 
 #: path in the recipe, message, suggestion
 Finding = tuple[str, str, str | None]
 
-#: phases that diskimage-builder runs outside the tree, on a build that has just begun; cleanup.d is none of them: it
-#: removes what a build has left
-OUTSIDE = ("root.d", "extra-data.d", "post-root.d", "block-device.d", "pre-finalise.d")
 #: elements of diskimage-builder's own machinery, whose work outside the tree is the bake's
 MACHINERY = frozenset({
     "cache-url", "install-bin", "install-types", "manifests", "package-installs", "pkg-map", "source-repositories",
@@ -138,7 +136,7 @@ def judge_rest(base: ImageBase, given: Collection[str]) -> Iterator[Finding]:
 def judge_elements(build: Mapping[str, Path]) -> Iterator[tuple[str, str, str | None]]:
     """Which elements of a build cannot be applied to an image: name, message, suggestion."""
     for name, folder in sorted(build.items()):
-        outside = [phase for phase in OUTSIDE if any((folder / phase).glob("*"))]
+        outside = [phase for phase in HOST_PHASES if any((folder / phase).glob("*"))]
         if outside and name not in MACHINERY:
             text = f"`{name}` does its work outside the guest ({', '.join(outside)}), which only a build can do"
             yield name, text, "leave it out, or use a base that is built"

@@ -13,7 +13,7 @@ from typing import Any
 
 from goldsmith.boot import guestfs
 from goldsmith.boot.accelerator import Accelerator
-from goldsmith.errors import InputError
+from goldsmith.errors import HarnessError, InputError
 
 #: seconds on the reference host, for whatever is not given a deadline of its own
 CALL_SECONDS = 600.0
@@ -73,6 +73,14 @@ class Guest:
 
     def read(self, path: str) -> bytes:
         return bytes(self.call("read_file", path))
+
+    def in_any_case(self, path: str) -> str:
+        """A path as the file system has it, whatever the case of its letters.  Raises InputError where it is not."""
+        with contextlib.suppress(HarnessError):
+            found = str(self.call("case_sensitive_path", path))
+            if self.exists(found):
+                return found
+        raise InputError(f"has no {path}", where=self.where)
 
     def exists(self, path: str) -> bool:
         return bool(self.call("exists", path))

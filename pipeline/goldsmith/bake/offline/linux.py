@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -51,15 +51,15 @@ def customise(
     plan: Plan,
     chosen: Selection,
     *,
-    mirrors: Mirrors | None,
+    mirrors_of: Callable[[str], Mirrors] | None,
     progress: Progress,
     log_file: Path,
 ) -> Customised:
     """Apply the elements to a mounted image; what they say goes to ``log_file``.
 
-    ``mirrors`` is where missing packages may come from (None: nowhere; for other families than Debian's the image's own
-    repositories are used).  Raises InputError for missing packages that must not be installed and for an image without
-    bash, CommandFailedError where a script fails.
+    ``mirrors_of`` says where missing packages of a distribution come from (None: none may be installed; other families
+    than Debian's use the image's own repositories).  Raises InputError for missing packages that must not be installed
+    and for an image without bash, CommandFailedError where a script fails.
     """
     base = release_of(guest)
     if not guest.exists("/bin/bash"):
@@ -68,8 +68,8 @@ def customise(
     carried = selection.payload(plan, chosen, base)
     guest.unpack(carried.archive, HOOKS)
     try:
-        if mirrors is not None:
-            _allow_packages(guest, base, mirrors)
+        if mirrors_of is not None:
+            _allow_packages(guest, base, mirrors_of(base.distribution))
         with progress.step("offline: packages"):
             _run(guest, log_file, "packages", *selection.packages(plan, chosen, base), seconds=PACKAGE_SECONDS)
         for phase in PHASES:
@@ -120,7 +120,7 @@ def _run(guest: Guest, log_file: Path, *words: str, seconds: float = PHASE_SECON
         raise InputError(
             f"has not the packages that elements need: {missing}",
             where=guest.where,
-            hint="let the recipe install them: base: {packages: install}",
+            hint="let the recipe fetch them: add network: true to base",
         )
     raise CommandFailedError(
         command, status=f"exited {status} in the image", tail=tail(said), hint=f"the whole log is {log_file}"

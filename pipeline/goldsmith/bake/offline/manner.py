@@ -1,10 +1,9 @@
 """What an element says of being applied to a finished image: its offline.yaml, and what can be seen without one.
 
 offline.yaml is closed:
-    offline: applied | left-out | refused
-    why: a sentence; needed for the latter two
-    ignores: [cleanup.d]      phases of the build's host that a finished image does not need
-Without the file an element is applied, and refused where it has scripts for the host of a build.
+    offline: applied | left-out
+    why: a sentence; needed where it is left out
+Without the file an element is applied.  One that works outside the guest is refused before (recipe.image_base).
 """
 
 from __future__ import annotations
@@ -16,11 +15,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from goldsmith.errors import InputError, Problem
 from goldsmith.recipe import yamlfile
 from goldsmith.recipe.elements import OFFLINE, Element
-from goldsmith.recipe.hooks import HOST_PHASES, PHASES, build_tools_of, scripts
+from goldsmith.recipe.hooks import PHASES, build_tools_of, scripts
 from goldsmith.recipe.problems import dotted, kind_of
 
 _Sentence = Annotated[str, Field(min_length=1)]
-HostPhase = Literal["root.d", "extra-data.d", "post-root.d", "block-device.d", "pre-finalise.d", "cleanup.d"]
 
 
 class Manner(BaseModel):
@@ -28,9 +26,8 @@ class Manner(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    offline: Literal["applied", "left-out", "refused"] = "applied"
+    offline: Literal["applied", "left-out"] = "applied"
     why: _Sentence | None = None
-    ignores: tuple[HostPhase, ...] = ()
 
     @model_validator(mode="after")
     def _says_why(self) -> Manner:
@@ -54,18 +51,9 @@ def read(element: Element) -> Manner:
         raise InputError(problems=problems) from None
 
 
-def problems_of(element: Element, manner: Manner) -> list[Problem]:
-    """Why an element cannot be applied to a finished image; empty where it can, or is left out."""
-    where = str(element.folder)
-    if manner.offline == "refused":
-        return [Problem(where, "", f"cannot be applied to a finished image: {manner.why}", "leave it out")]
-    if manner.offline == "left-out":
-        return []
+def problems_of(element: Element) -> list[Problem]:
+    """Why the scripts of an element cannot run in a finished image; empty where they can."""
     found = []
-    for phase in HOST_PHASES:
-        if phase not in manner.ignores and (of_host := list(scripts(element.folder / phase))):
-            text = f"runs on the host of a build, so `{element.name}` cannot be applied to a finished image"
-            found.append(Problem(str(of_host[0]), "", text, "leave the element out, or build from scratch"))
     for phase in PHASES:
         for script in scripts(element.folder / phase):
             for tool in build_tools_of(script):

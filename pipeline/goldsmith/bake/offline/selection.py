@@ -40,10 +40,10 @@ def select(plan: Plan, settings: Settings) -> Selection:
     left_out: dict[str, str] = {}
     for element in _with_dependencies([planned.element for planned in plan.elements], settings):
         said = manner.read(element)
-        problems += manner.problems_of(element, said)
         if said.offline == "left-out":
             left_out[element.name] = said.why or ""
         else:
+            problems += manner.problems_of(element)
             applied.append(element)
     if problems:
         raise InputError(problems=problems)

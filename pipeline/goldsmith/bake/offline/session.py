@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from goldsmith.bake.disk import COMPRESSION_SECONDS, compression
-from goldsmith.bake.offline import linux
+from goldsmith.bake.offline import linux, windows
 from goldsmith.bake.offline.guest import Guest, System, opened
-from goldsmith.bake.offline.selection import select
+from goldsmith.bake.offline.selection import Selection, select
 from goldsmith.boot.accelerator import Accelerator
 from goldsmith.errors import HarnessError, InputError
 from goldsmith.host.apt_sources import Mirrors
@@ -31,6 +32,8 @@ class Customised:
     packages: tuple[PackageFact, ...]
     virtual_size: int
     left_out: dict[str, str]
+    #: hives of a Windows as they were before
+    kept: tuple[Path, ...] = ()
 
 
 def customise(
@@ -43,11 +46,14 @@ def customise(
     accelerator: Accelerator,
     progress: Progress,
     *,
-    mirrors: Mirrors | None,
+    origin: str,
+    mirrors_of: Callable[[str], Mirrors] | None,
+    recover_registry: bool = False,
 ) -> Customised:
     """Apply a plan's elements to ``base``, a file that was found safe to open, and write a qcow2 of its own.
 
-    ``scratch`` is an empty folder; ``mirrors`` is where missing packages come from, None where none may be installed.
+    ``scratch`` is an empty folder; ``origin`` names the base in errors.  ``mirrors_of`` says where the packages of a
+    distribution come from, None where none may be installed.
     Raises InputError for elements or an image that do not go together, CommandFailedError where a script fails,
     HarnessError for the appliance.
     """
@@ -55,22 +61,40 @@ def customise(
     for name, why in chosen.left_out.items():
         progress.note(f"{name} is left out: {why}")
     overlay = scratch / "overlay.qcow2"
-    size = _virtual_size(base, base_format)
     create: list[str | Path] = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", base.absolute(), "-F", base_format]
-    run([*create, overlay, str(_wanted_size(plan, size, base))], deadline=_TOOL_SECONDS)
+    run([*create, overlay], deadline=_TOOL_SECONDS)
     log_file = settings.cache_dir / "logs" / f"{plan.recipe.name}.offline.log"
     log_file.unlink(missing_ok=True)
+    packages: tuple[PackageFact, ...] = ()
+    kept: tuple[Path, ...] = ()
     with contextlib.ExitStack() as stack:
         with progress.step("offline: open the image"):
-            guest = stack.enter_context(opened(overlay, str(base), accelerator, network=mirrors is not None))
-        if guest.system.type != "linux":
-            raise InputError(f"holds {guest.system.type}, which no element of this recipe is for", where=str(base))
-        found = linux.customise(guest, plan, chosen, mirrors=mirrors, progress=progress, log_file=log_file)
+            guest = stack.enter_context(opened(overlay, origin, accelerator, network=mirrors_of is not None))
+        _require_fitting(guest, plan, chosen)
+        if guest.system.type == "windows":
+            kept = windows.customise(guest, plan, scratch, recover=recover_registry, progress=progress).kept
+        else:
+            packages = linux.customise(
+                guest, plan, chosen, mirrors_of=mirrors_of, progress=progress, log_file=log_file
+            ).packages
         with progress.step("offline: free what is unused"):
             _trim(guest)
     with progress.step("compressed qcow2"):
         run(compression(overlay, "qcow2", target), deadline=COMPRESSION_SECONDS)
-    return Customised(guest.system, found.packages, _virtual_size(target, "qcow2"), chosen.left_out)
+    return Customised(guest.system, packages, _virtual_size(target, "qcow2"), chosen.left_out, kept)
+
+
+def _require_fitting(guest: Guest, plan: Plan, chosen: Selection) -> None:
+    """Raise InputError where the elements are for another kind of system than the image's."""
+    wanted = "windows" if any(element.windows for element in chosen.applied) else "linux"
+    if guest.system.type not in ("linux", "windows"):
+        raise InputError(f"holds {guest.system.type}, which no element is for", where=guest.where)
+    if chosen.applied and guest.system.type != wanted:
+        names = ", ".join(element.name for element in chosen.applied)
+        raise InputError(
+            f"holds {guest.system.product}, and these elements are for {wanted.capitalize()}: {names}",
+            where=guest.where,
+        )
 
 
 def _trim(guest: Guest) -> None:
@@ -83,17 +107,3 @@ def _trim(guest: Guest) -> None:
 def _virtual_size(image: Path, image_format: str) -> int:
     said = run(["qemu-img", "info", "-f", image_format, "--output=json", image], deadline=_TOOL_SECONDS).stdout
     return int(json.loads(said)["virtual-size"])
-
-
-def _wanted_size(plan: Plan, size: int, base: Path) -> int:
-    """The size that the recipe asks for, or else the base's; the guest's file systems grow when it boots."""
-    if "size" not in plan.recipe.disk.model_fields_set:
-        return size
-    if plan.recipe.disk.size < size:
-        mib = -(-size // 2**20)
-        raise InputError(
-            f"is a disk of {mib}MiB, and a disk cannot be made smaller",
-            where=str(base),
-            hint=f"ask for disk.size: {mib}MiB or more, or for none",
-        )
-    return plan.recipe.disk.size
