@@ -277,7 +277,7 @@ def _manifest(
         ),
         packages=tuple(packages),
         properties=dict(plan.properties),
-        firmware=plan.recipe.disk.firmware,
+        firmware=plan.boots_with,
         sha256=file_digest(image),
         sha512=file_digest(image, "sha512"),
         size=image.stat().st_size,

@@ -79,11 +79,11 @@ def verified(
     """
     part = part or Selection()
     published = {**properties(plan), **part.properties}
-    firmwares = part.firmwares or plan.recipe.disk.firmware
+    firmwares = part.firmwares or plan.boots_with
     report = _verified(
         image, plan.recipe.name, (*plan.checks, *part.user_checks), firmwares, published, target, context, part
     )
-    if report.complete and part.whole and set(firmwares) == set(plan.recipe.disk.firmware):
+    if report.complete and part.whole and set(firmwares) == set(plan.boots_with):
         keep_proof(plan, report, context.settings)
     return _kept(report, _options(part, recipe), context)
 

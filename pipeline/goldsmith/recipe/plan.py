@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 from goldsmith.errors import InputError
 from goldsmith.host.files import document_digest, file_digest
@@ -59,6 +60,14 @@ class Plan:
     #: what Windows elements set
     registry: tuple[PlannedEntry, ...] = ()
     ini: tuple[PlannedIni, ...] = ()
+
+    @property
+    def boots_with(self) -> tuple[Literal["bios", "uefi"], ...]:
+        """The firmwares that the image is proven with.
+
+        None for a Windows: it shows nothing on a serial console and takes no commands, so its disk alone is proven.
+        """
+        return () if any(planned.element.windows for planned in self.elements) else self.recipe.disk.firmware
 
     def differences(self, old_inputs: Mapping[str, str]) -> list[str]:
         """Why an image made from ``old_inputs`` is not this one: a line each, empty if it is."""

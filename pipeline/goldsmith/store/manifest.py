@@ -82,7 +82,7 @@ class Manifest(_Document):
     elements: tuple[UsedElement, ...]
     packages: tuple[PackageFact, ...] = ()
     properties: dict[str, str] = {}
-    firmware: tuple[Firmware, ...] = Field(min_length=1, description="What the image must boot with")
+    firmware: tuple[Firmware, ...] = Field(description="What the image is proven to boot with; nothing for a Windows")
     sha256: str = _SHA256
     sha512: str = Field(pattern=r"^[0-9a-f]{128}$")
     size: int = Field(gt=0)
