@@ -1,0 +1,138 @@
+"""goldsmith run on a disk that looks like Windows: its registry, proven by a parser that has no code of ours."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from system_help import Result
+from windows_disks import CLOUDBASE, CONFIG, WindowsDisks
+
+from goldsmith.bake.registry_reader import Hive
+from goldsmith.boot import guestfs
+from goldsmith.host.files import file_digest
+
+pytestmark = pytest.mark.system
+
+CLOCK = "Control\\TimeZoneInformation"
+CONF = b"[DEFAULT]\r\nusername=Admin\r\nreal_time_clock_utc=false\r\n"
+
+
+@dataclass(frozen=True)
+class Baked:
+    """``base`` before, ``image`` after; ``before`` is the base's digest."""
+
+    base: Path
+    before: str
+    image: Path
+    result: Result
+
+
+def _recipe(folder: Path, name: str, base: Path, *, hosts: str = "utc", **more: Any) -> Path:
+    document = {
+        "name": name,
+        "base": {"image": str(base), "sha256": file_digest(base)},
+        "elements": [
+            {"windows-clock": {"hosts": hosts}},
+            "windows-disks-online",
+            {"windows-drive-letters": {"free": ["D", "E"]}},
+        ],
+        "disk": {"firmware": ["bios"]},
+        **more,
+    }
+    path = folder / f"{name}.yaml"
+    path.write_text(yaml.safe_dump(document))
+    return path
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("windows-offline")
+
+
+@pytest.fixture(scope="module")
+def baked(workshop, folder: Path) -> Baked:
+    base = WindowsDisks(folder).mbr("server", {CLOUDBASE: CONF})
+    before = file_digest(base)
+    result = workshop.goldsmith("run", _recipe(folder, "windows-server", base))
+    assert result.returncode == 0, result.stderr
+    return Baked(base, before, Path(result.document["recipes"][0]["image"]), result)
+
+
+def _downloaded(image: Path, image_format: str, path: str, target: Path, accelerator) -> bytes:
+    with guestfs.launched([(image, image_format)], accelerator, readonly=True) as (handle, (device,)):
+        handle.mount_ro(f"{device}1", "/")
+        handle.download(handle.case_sensitive_path(path), str(target))
+    return target.read_bytes()
+
+
+@pytest.fixture(scope="module")
+def hives(baked: Baked, folder: Path, accelerator) -> tuple[Path, Path]:
+    """SYSTEM before and after."""
+    before, after = folder / "SYSTEM.before", folder / "SYSTEM.after"
+    _downloaded(baked.base, "raw", f"/{CONFIG}/SYSTEM", before, accelerator)
+    _downloaded(baked.image, "qcow2", f"/{CONFIG}/SYSTEM", after, accelerator)
+    return before, after
+
+
+def test_the_value_is_in_the_current_control_set_and_in_no_other(hives: tuple[Path, Path]) -> None:
+    from regipy.registry import RegistryHive
+
+    seen = {}
+    for number in ("001", "002"):
+        key = RegistryHive(str(hives[1])).get_key(f"\\ControlSet{number}\\{CLOCK}")
+        seen[number] = [(v.value_type, v.value) for v in key.iter_values() if v.name == "RealTimeIsUniversal"]
+    assert seen == {"001": [("REG_DWORD", 1)], "002": []}
+
+
+def test_all_else_is_as_it_was(hives: tuple[Path, Path]) -> None:
+    before, after = (Hive(path.read_bytes()).everything() for path in hives)
+    differing = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
+    assert {"\\".join(key) for key in differing} == {
+        f"ControlSet001\\{CLOCK}",
+        "ControlSet001\\Services\\partmgr\\Parameters",
+        "MountedDevices",
+    }
+    mounted = ("MountedDevices",)
+    gone = set(before[mounted]) - set(after[mounted])
+    assert gone == {"\\DosDevices\\D:", "\\DosDevices\\E:"}
+
+
+def test_libguestfs_sees_what_the_elements_say_and_properties_match(baked: Baked) -> None:
+    (recipe,) = baked.result.document["recipes"]
+    verdicts = recipe["report"]["verdicts"]
+    assert {verdict["element"] for verdict in verdicts} >= {"windows-clock", "windows-drive-letters"}
+    assert {verdict["status"] for verdict in verdicts} == {"pass"}
+    assert recipe["report"]["firmware"] == []
+    assert recipe["properties"]["os_type"] == "windows"
+
+
+def test_cloudbase_init_will_not_take_it_back(baked: Baked, folder: Path, accelerator) -> None:
+    text = _downloaded(baked.image, "qcow2", f"/{CLOUDBASE}", folder / "conf", accelerator)
+    assert text == CONF.replace(b"=false", b"=true")
+
+
+def test_the_base_is_as_it_was(baked: Baked) -> None:
+    assert file_digest(baked.base) == baked.before
+
+
+def test_the_checks_fail_on_the_base(workshop, baked: Baked, folder: Path) -> None:
+    """The control: the same checks, on the image that nobody touched."""
+    recipe = _recipe(folder, "windows-server", baked.base)
+    result = workshop.goldsmith("verify", baked.base, "--checks", recipe)
+    assert result.returncode == 1, result.stderr
+    assert {v["element"] for v in result.document["verdicts"] if v["status"] == "fail"} >= {"windows-clock"}
+
+
+def test_a_dirty_hive_is_refused_and_nothing_is_left(workshop, folder: Path) -> None:
+    base = WindowsDisks(folder).mbr("dirty", dirty=True)
+    before = file_digest(base)
+    result = workshop.goldsmith("build", _recipe(folder, "windows-dirty", base))
+    assert result.returncode == 2, result.stderr
+    assert "is dirty: its sequence numbers are" in result.stderr
+    assert "--recover-registry" in result.stderr
+    assert file_digest(base) == before
+    assert not list((workshop.settings.work_dir).glob("build-*"))
