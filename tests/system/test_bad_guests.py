@@ -136,7 +136,8 @@ def _processes(folder: Path) -> list[str]:
             place = str((process / "cwd").readlink())
         except OSError:
             continue
-        if str(folder) in words or place.startswith(str(folder)):
+        # Another guest's folder may begin with the same letters.
+        if f"{folder}/" in words or f"{place}/".startswith(f"{folder}/"):
             found.append(f"{process.name} {words}")
     return found
 
