@@ -30,14 +30,20 @@ if TYPE_CHECKING:
     from goldsmith.verify.standing import Standing
 
 _GUEST = pytest.StashKey["Standing"]()
+_OPTIONS = pytest.StashKey["Options"]()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     options.add(parser)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # What is wrong with them is said before anything else is done.
+    config.stash[_OPTIONS] = options.of(config)
+
+
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    firmwares = options.of(metafunc.config).firmwares
+    firmwares = metafunc.config.stash[_OPTIONS].firmwares
     if "firmware" in metafunc.fixturenames and len(firmwares) > 1:
         metafunc.parametrize("firmware", firmwares, scope="session")
 
@@ -56,7 +62,7 @@ def _plainly() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def goldsmith_options(pytestconfig: pytest.Config) -> Options:
     """The options of this session."""
-    return options.of(pytestconfig)
+    return pytestconfig.stash[_OPTIONS]
 
 
 @pytest.fixture(scope="session")

@@ -27,6 +27,18 @@ from goldsmith.verify.session import verify_image
 __all__ = ["runs"]
 
 
+#: of the guests that do not boot, the one that is done at once
+_QUICK = "test_bad_guests.py::test_it_ends_in_time_and_leaves_nothing[no-qemu]"
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The guests that do not boot are mostly waited for: they begin before all other tests, and are looked at later."""
+    for item in [item for item in items if item.nodeid.endswith(_QUICK)]:
+        items.remove(item)
+        items.insert(0, item)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def early_guests(request: pytest.FixtureRequest) -> None:
     """The guests of the matrix take the longest, so they start before whatever else is asked for."""

@@ -38,6 +38,8 @@ echo 'LABEL=foreign / ext4 errors=remount-ro 0 1' >"$1/etc/fstab"
 echo 'MODULES=list' >"$1/etc/initramfs-tools/conf.d/modules"
 printf 'virtio_pci\\nvirtio_blk\\next4\\n' >>"$1/etc/initramfs-tools/modules"
 mkdir -p "$1/boot/grub"
+# Of a bare Debian no other locale was generated, and cloud-init's own would be an error.
+[ ! -d "$1/etc/cloud" ] || echo 'locale: C.UTF-8' >"$1/etc/cloud/cloud.cfg.d/50-locale.cfg"
 chroot "$1" update-initramfs -u
 """
 NETWORK = """\

@@ -79,12 +79,13 @@ def install(root: Path, programs: Iterable[str]) -> None:
 
 
 def skeleton(root: Path) -> None:
-    """The folders of a root, and its links into /usr."""
+    """The folders of a root, its links into /usr, and its name."""
     for name in ("dev", "proc", "sys", "run", "tmp", "etc", "root", "boot", "var", "usr/bin", "usr/sbin", "usr/lib64"):
         (root / name).mkdir(parents=True, exist_ok=True)
     for name in ("bin", "sbin", "lib", "lib64"):
         (root / name).symlink_to(f"usr/{name}")
     (root / "usr/lib").mkdir(exist_ok=True)
+    (root / "etc/os-release").write_text('ID=small\nNAME="small"\nPRETTY_NAME="small guest"\n')
 
 
 def write(root: Path, name: str, text: str, mode: int = 0o644) -> None:

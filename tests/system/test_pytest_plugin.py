@@ -30,7 +30,7 @@ def test_a_crowd_is_told(guest):
 
 
 def test_bytes_are_bytes(guest):
-    assert guest.run(r"printf '\\\\377\\\\000x'").stdout_bytes == b"\\xff\\x00x"
+    assert guest.run(r"printf '\\377\\000x'").stdout_bytes == b"\\xff\\x00x"
 """
 
 

@@ -84,5 +84,5 @@ def test_a_unit_on_disk_is_wanted_and_finds_its_script() -> None:
 
 
 def test_every_kind_says_what_it_needs() -> None:
-    assert len(set(channel_module.NEEDS.values())) == 3
+    assert len(set(channel_module.NEEDS.values())) == len(channel_module.NEEDS) == 5
     assert str(Channel("unit", "there is no cloud-init")) == "unit: there is no cloud-init"
