@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
-import signal
 import tarfile
 import tempfile
-import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from typing import Any
 
+from goldsmith.boot import guestfs, hotplug
 from goldsmith.boot.accelerator import Accelerator
 from goldsmith.boot.channel import GuestFile
-from goldsmith.errors import HarnessError, HostError
+from goldsmith.boot.hotplug import HotPlug
+from goldsmith.errors import HarnessError
 from goldsmith.verify.tree import READ_LIMIT, Entry, Hive, Tree
 
-T = TypeVar("T")
-
-#: seconds on the reference host: a launch takes 10-21 s there
-LAUNCH_SECONDS = 180.0
-#: seconds for all that is then read from one disk
+#: MiB that the appliance takes at most: libguestfs's own choice and what QEMU takes beside it
+MEMORY = 1280 + 256
+#: seconds on the reference host for all that is read from one disk
 DISK_SECONDS = 600.0
 _ROOT_TYPES = ("ext2", "ext3", "ext4", "xfs", "btrfs")
 #: what shows that a file system is the root; that of Windows is found in any case of its letters
 _SIGN = "/etc/os-release"
 _WINDOWS_SIGN = "/Windows/System32/config/SYSTEM"
-#: stands in the command line of every appliance, and of no machine of ours
-_APPLIANCE_MARK = b"org.libguestfs.channel"
 
 
 class GuestfsTree(Tree):
@@ -50,29 +45,29 @@ class GuestfsTree(Tree):
     def _ask_lstat(self, path: str) -> Entry | None:
         # The binding does not tell ENOENT from other errors; a list of one does, by the inode -1.
         folder, _, name = path.rpartition("/")
-        found = _call(lambda: self._handle.lstatnslist(folder or "/", [name or "."]), path)[0]
+        found = guestfs.call(lambda: self._handle.lstatnslist(folder or "/", [name or "."]), path)[0]
         return _entry(found)
 
     def _readlink(self, path: str) -> str:
-        return _call(lambda: str(self._handle.readlink(path)), path)
+        return guestfs.call(lambda: str(self._handle.readlink(path)), path)
 
     def _read(self, path: str) -> bytes:
-        return _call(lambda: bytes(self._handle.read_file(path)), path)
+        return guestfs.call(lambda: bytes(self._handle.read_file(path)), path)
 
     def _head(self, path: str, size: int) -> bytes:
-        return _call(lambda: bytes(self._handle.pread(path, size, 0)), path)
+        return guestfs.call(lambda: bytes(self._handle.pread(path, size, 0)), path)
 
     def _list(self, path: str) -> list[str]:
-        return _call(lambda: list(self._handle.ls(path)), path)
+        return guestfs.call(lambda: list(self._handle.ls(path)), path)
 
     def _find(self, path: str) -> list[str]:
         # Whether each begins with a slash depends on whether the folder ends with one.
-        return [name.lstrip("/") for name in _call(partial(self._handle.find, path), path)]
+        return [name.lstrip("/") for name in guestfs.call(partial(self._handle.find, path), path)]
 
     def _foresee(self, folder: str, names: Sequence[str]) -> None:
         unknown = [name for name in names if f"{folder.rstrip('/')}/{name}" not in self._entries]
         if unknown:
-            found = _call(lambda: self._handle.lstatnslist(folder, unknown), folder)
+            found = guestfs.call(lambda: self._handle.lstatnslist(folder, unknown), folder)
             for name, each in zip(unknown, found, strict=True):
                 self._entries[f"{folder.rstrip('/')}/{name}"] = _entry(each)
 
@@ -82,7 +77,7 @@ class GuestfsTree(Tree):
         if resolved is None:
             raise HarnessError("no such hive", where=path)
         # The appliance holds one at a time.
-        _call(lambda: self._handle.hivex_open(resolved), path)
+        guestfs.call(lambda: self._handle.hivex_open(resolved), path)
         try:
             yield _OpenHive(self._handle, path)
         finally:
@@ -92,7 +87,7 @@ class GuestfsTree(Tree):
     def _contents(self, path: str) -> Iterator[tuple[str, bytes]]:
         # One transfer: asking for each file would cost a round trip each.
         with tempfile.NamedTemporaryFile(prefix="goldsmith-", suffix=".tar") as archive:
-            _call(lambda: self._handle.tar_out(path, archive.name), path)
+            guestfs.call(lambda: self._handle.tar_out(path, archive.name), path)
             with tarfile.open(archive.name) as members:
                 for member in members:
                     # A hard link's bytes came with the file's first name.
@@ -112,19 +107,23 @@ class _OpenHive:
         self._path = path
 
     def key(self, path: Sequence[str]) -> int | None:
-        node = int(_call(self._handle.hivex_root, self._path))
+        node = int(guestfs.call(self._handle.hivex_root, self._path))
         for name in path:
-            node = int(_call(partial(self._handle.hivex_node_get_child, node, name), self._path))
+            node = int(guestfs.call(partial(self._handle.hivex_node_get_child, node, name), self._path))
             if not node:
                 return None
         return node
 
     def value(self, key: int, name: str) -> tuple[int, bytes] | None:
-        found = int(_call(partial(self._handle.hivex_node_get_value, key, name), self._path))
+        found = int(guestfs.call(partial(self._handle.hivex_node_get_value, key, name), self._path))
         if not found:
             return None
-        kind = int(_call(partial(self._handle.hivex_value_type, found), self._path))
-        return kind, bytes(_call(partial(self._handle.hivex_value_value, found), self._path))
+        kind = int(guestfs.call(partial(self._handle.hivex_value_type, found), self._path))
+        return kind, bytes(guestfs.call(partial(self._handle.hivex_value_value, found), self._path))
+
+    def names(self, key: int) -> Iterator[str]:
+        for node in guestfs.call(partial(self._handle.hivex_node_children, key), self._path):
+            yield str(guestfs.call(partial(self._handle.hivex_node_name, node["hivex_node_h"]), self._path))
 
 
 def _entry(found: Mapping[str, int]) -> Entry | None:
@@ -150,6 +149,8 @@ class System:
     architecture: str
     #: folder to device
     mounts: Mapping[str, str]
+    #: of Windows: its folder, as "/Windows"
+    systemroot: str = ""
 
 
 @contextlib.contextmanager
@@ -158,8 +159,8 @@ def handle_of(image: Path, image_format: str, accelerator: Accelerator) -> Itera
 
     Raises HostError without libguestfs, HarnessError where the appliance does not start or finds no such file system.
     """
-    with _launched([(image, image_format)], accelerator, readonly=True) as (handle, (device,)):
-        with _watchdog(DISK_SECONDS * accelerator.scale):
+    with guestfs.launched([(image, image_format)], accelerator, readonly=True) as (handle, (device,)):
+        with guestfs.watchdog(DISK_SECONDS * accelerator.scale):
             _mount_root(handle, device, str(image))
         yield handle
 
@@ -167,10 +168,16 @@ def handle_of(image: Path, image_format: str, accelerator: Accelerator) -> Itera
 class Appliance:
     """A running appliance; ``tree`` and ``system`` mount one root file system at a time."""
 
-    def __init__(self, handle: Any, devices: Mapping[str, str], scale: float) -> None:
+    def __init__(self, handle: Any, devices: Mapping[str, str], plug: HotPlug, scale: float) -> None:
         self._handle = handle
-        self._devices = devices
+        self._devices = dict(devices)
+        self._plug = plug
         self._scale = scale
+
+    def add(self, name: str, disk: Path, disk_format: str) -> None:
+        """Take in another disk while the appliance runs; it is not written to.  Raises HarnessError."""
+        with guestfs.watchdog(DISK_SECONDS * self._scale):
+            self._devices[name] = self._plug.add(disk, disk_format)
 
     @contextlib.contextmanager
     def tree(self, name: str) -> Iterator[Tree]:
@@ -178,7 +185,7 @@ class Appliance:
 
         Raises HarnessError where there is none or it cannot be read.
         """
-        with _watchdog(DISK_SECONDS * self._scale):
+        with guestfs.watchdog(DISK_SECONDS * self._scale):
             _mount_root(self._handle, self._devices[name], name, windows=True)
             try:
                 yield GuestfsTree(self._handle)
@@ -192,9 +199,9 @@ class Appliance:
         Takes seconds.  Raises HarnessError where the disks cannot be read.
         """
         handle = self._handle
-        with _watchdog(DISK_SECONDS * self._scale):
-            roots = sorted(_call(lambda: list(handle.inspect_os()), "libguestfs"))
-            return [_call(partial(_system, handle, root), root) for root in roots]
+        with guestfs.watchdog(DISK_SECONDS * self._scale):
+            roots = sorted(guestfs.call(lambda: list(handle.inspect_os()), "libguestfs"))
+            return [guestfs.call(partial(_system, handle, root), root) for root in roots]
 
     @contextlib.contextmanager
     def system(self, system: System) -> Iterator[tuple[Tree, list[str]]]:
@@ -203,7 +210,7 @@ class Appliance:
         Raises HarnessError where its root file system cannot be read.
         """
         failed = []
-        with _watchdog(DISK_SECONDS * self._scale):
+        with guestfs.watchdog(DISK_SECONDS * self._scale):
             # A folder is mounted after the one that it lies in.
             for folder in sorted(system.mounts, key=len):
                 try:
@@ -218,6 +225,12 @@ class Appliance:
                 with contextlib.suppress(RuntimeError):
                     self._handle.umount_all()
 
+    @contextlib.contextmanager
+    def disk(self, name: str) -> Iterator[tuple[Any, str]]:
+        """The ``guestfs.GuestFS`` and a disk's device in it, for what has no method here; within a disk's time."""
+        with guestfs.watchdog(DISK_SECONDS * self._scale):
+            yield self._handle, self._devices[name]
+
     def answers(self) -> bool:
         """Whether the appliance still runs: if so, what failed lies in the disk and not in the harness."""
         try:
@@ -228,14 +241,16 @@ class Appliance:
 
 
 def _system(handle: Any, root: str) -> System:
+    kind = handle.inspect_get_type(root)
     return System(
         root=root,
-        type=handle.inspect_get_type(root),
+        type=kind,
         distribution=handle.inspect_get_distro(root),
         name=handle.inspect_get_product_name(root),
         version=f"{handle.inspect_get_major_version(root)}.{handle.inspect_get_minor_version(root)}",
         architecture=handle.inspect_get_arch(root),
         mounts=dict(handle.inspect_get_mountpoints(root)) or {"/": root},
+        systemroot=handle.inspect_get_windows_systemroot(root) if kind == "windows" else "",
     )
 
 
@@ -243,8 +258,8 @@ def _mount_root(handle: Any, device: str, name: str, *, windows: bool = False) -
     """Mount, read-only, the file system of a disk that holds /etc/os-release, or Windows; its device."""
     partition = re.compile(re.escape(device) + r"p?\d+")
     # Not list_filesystems, which scans every disk for LVM and takes seconds.
-    partitions = [found for found in _call(handle.list_partitions, name) if partition.fullmatch(found)]
-    candidates = {place: _call(partial(handle.vfs_type, place), name) for place in partitions or [device]}
+    partitions = [found for found in guestfs.call(handle.list_partitions, name) if partition.fullmatch(found)]
+    candidates = {place: guestfs.call(partial(handle.vfs_type, place), name) for place in partitions or [device]}
     refused = []
     for file_system, kind in candidates.items():
         if kind not in _ROOT_TYPES and not (windows and kind == "ntfs"):
@@ -280,8 +295,8 @@ def launched(disks: Mapping[str, tuple[Path, str]], accelerator: Accelerator) ->
     The files are not written: libguestfs puts its own overlay over each.  Raises HostError without libguestfs and
     HarnessError where the appliance does not start.
     """
-    with _launched(list(disks.values()), accelerator, readonly=True) as (handle, devices):
-        yield Appliance(handle, dict(zip(disks, devices, strict=True)), accelerator.scale)
+    with hotplug.launched(list(disks.values()), accelerator) as (handle, devices, plug):
+        yield Appliance(handle, dict(zip(disks, devices, strict=True)), plug, accelerator.scale)
 
 
 def write_files(overlay: Path, guest_files: Iterable[GuestFile], accelerator: Accelerator) -> None:
@@ -290,93 +305,16 @@ def write_files(overlay: Path, guest_files: Iterable[GuestFile], accelerator: Ac
     Raises HostError without libguestfs, HarnessError where the disk cannot be written or has no root file system.
     """
     with (
-        _launched([(overlay, "qcow2")], accelerator, readonly=False) as (handle, (device,)),
-        _watchdog(DISK_SECONDS * accelerator.scale),
+        guestfs.launched([(overlay, "qcow2")], accelerator, readonly=False) as (handle, (device,)),
+        guestfs.watchdog(DISK_SECONDS * accelerator.scale),
     ):
         root = _mount_root(handle, device, str(overlay))
-        _call(handle.umount_all, str(overlay))
-        _call(partial(handle.mount, root, "/"), str(overlay))
+        guestfs.call(handle.umount_all, str(overlay))
+        guestfs.call(partial(handle.mount, root, "/"), str(overlay))
         for file in guest_files:
-            _call(partial(handle.mkdir_p, str(PurePosixPath(file.path).parent)), file.path)
-            _call(partial(handle.write, file.path, file.content), file.path)
-            _call(partial(handle.chmod, file.mode, file.path), file.path)
+            guestfs.call(partial(handle.mkdir_p, str(PurePosixPath(file.path).parent)), file.path)
+            guestfs.call(partial(handle.write, file.path, file.content), file.path)
+            guestfs.call(partial(handle.chmod, file.mode, file.path), file.path)
         # What is written late shows its errors here.
-        _call(handle.umount_all, str(overlay))
-        _call(handle.shutdown, str(overlay))
-
-
-@contextlib.contextmanager
-def _launched(
-    disks: Sequence[tuple[Path, str]], accelerator: Accelerator, *, readonly: bool
-) -> Iterator[tuple[Any, list[str]]]:
-    """A handle of libguestfs with its appliance running, and the devices of ``disks`` in it."""
-    try:
-        import guestfs
-    except ImportError as error:
-        raise HostError(
-            "libguestfs' Python bindings are missing", hint="install python3-guestfs; the environment must see it"
-        ) from error
-    handle = guestfs.GuestFS(python_return_dict=True, close_on_exit=False)
-    try:
-        _configure(handle, accelerator)
-        for path, image_format in disks:
-            _call(partial(handle.add_drive_opts, str(path), readonly=readonly, format=image_format), str(path))
-        with _watchdog(LAUNCH_SECONDS * accelerator.scale):
-            _call(handle.launch, "libguestfs", hint="run: goldsmith doctor")
-        yield handle, _call(handle.list_devices, "libguestfs")
-    finally:
-        handle.close()
-
-
-def _configure(handle: Any, accelerator: Accelerator) -> None:
-    """The accelerator's choice set on the handle, so that no other part of the process sees it."""
-    environment = accelerator.libguestfs_environment
-    handle.set_backend(environment["LIBGUESTFS_BACKEND"])
-    for setting in environment.get("LIBGUESTFS_BACKEND_SETTINGS", "").split(":"):
-        name, _, value = setting.partition("=")
-        if name:
-            handle.set_backend_setting(name, value or "1")
-
-
-def _call(call: Callable[[], T], where: str, *, hint: str | None = None) -> T:
-    try:
-        return call()
-    except (RuntimeError, UnicodeError, tarfile.TarError) as error:
-        raise HarnessError(str(error), where=where, hint=hint) from error
-
-
-@contextlib.contextmanager
-def _watchdog(seconds: float) -> Iterator[None]:
-    """Kill our appliance when the body takes longer: libguestfs has no time limits, its calls then fail."""
-    passed = threading.Event()
-
-    def kill() -> None:
-        passed.set()
-        for pid in _appliances():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-
-    timer = threading.Timer(seconds, kill)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    except HarnessError as error:
-        if passed.is_set():
-            raise HarnessError(
-                f"the appliance took longer than {seconds:.0f} s and was ended", where="libguestfs"
-            ) from error
-        raise
-    finally:
-        timer.cancel()
-
-
-def _appliances() -> list[int]:
-    """Process ids of the appliances that this process started."""
-    found = []
-    for children in Path("/proc/self/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            for pid in children.read_text().split():
-                if _APPLIANCE_MARK in Path("/proc", pid, "cmdline").read_bytes():
-                    found.append(int(pid))
-    return found
+        guestfs.call(handle.umount_all, str(overlay))
+        guestfs.call(handle.shutdown, str(overlay))
