@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from goldsmith.boot.console import Console
     from goldsmith.boot.hardware import Firmware
     from goldsmith.boot.lab import Lab
+    from goldsmith.testing.offline import OfflineImage
     from goldsmith.testing.options import Options
     from goldsmith.testing.views import MetadataView, ScreenView
     from goldsmith.verify.standing import Standing
@@ -89,7 +90,11 @@ def firmware(image: Path, goldsmith_options: Options) -> Firmware:
 
 @pytest.fixture(scope="session")
 def goldsmith_guest(
-    image: Path, firmware: Firmware, goldsmith_options: Options, pytestconfig: pytest.Config
+    image: Path,
+    firmware: Firmware,
+    goldsmith_options: Options,
+    goldsmith_appliance: OfflineImage,
+    request: pytest.FixtureRequest,
 ) -> Iterator[Standing]:
     """The booted guest with its machine and lab, for what the other fixtures do not offer."""
     from goldsmith.boot import accelerator
@@ -103,7 +108,10 @@ def goldsmith_guest(
     from goldsmith.verify.standing import standing
 
     # Each process of pytest-xdist has a guest of its own.
-    worker = getattr(pytestconfig, "workerinput", {}).get("workerid", "")
+    worker = getattr(request.config, "workerinput", {}).get("workerid", "")
+    if not worker and any("offline" in getattr(item, "fixturenames", ()) for item in request.session.items):
+        # A test to come wants it, and which process of pytest-xdist that runs in nobody knows.
+        goldsmith_appliance.begin()
     folder = goldsmith_options.artefacts / f"boot-{firmware}{worker and f'-{worker}'}"
     with _plainly(), contextlib.ExitStack() as stack:
         settings = from_environment()
@@ -181,15 +189,19 @@ def lab(goldsmith_clean: Standing) -> Lab:
 
 
 @pytest.fixture(scope="session")
-def offline(image: Path) -> Iterator[Any]:
-    """The image as it is, not booted: a libguestfs handle (guestfs.GuestFS) with its root mounted, read-only."""
-    from goldsmith.boot import accelerator
-    from goldsmith.images.untrusted import image_format
-    from goldsmith.settings import from_environment
-    from goldsmith.verify.appliance import handle_of
+def goldsmith_appliance(image: Path) -> Iterator[OfflineImage]:
+    """libguestfs's appliance for the image, which takes as long to start as a saved guest does to go on."""
+    from goldsmith.testing.offline import OfflineImage
 
-    with _plainly(), handle_of(image, image_format(image), accelerator.choose(from_environment())) as handle:
-        yield handle
+    with contextlib.closing(OfflineImage(image)) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def offline(goldsmith_appliance: OfflineImage) -> Any:
+    """The image as it is, not booted: a libguestfs handle (guestfs.GuestFS) with its root mounted, read-only."""
+    with _plainly():
+        return goldsmith_appliance.handle()
 
 
 @pytest.fixture

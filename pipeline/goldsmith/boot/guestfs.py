@@ -28,14 +28,19 @@ _APPLIANCE_MARK = b"org.libguestfs.channel"
 
 @contextlib.contextmanager
 def launched(
-    disks: Sequence[tuple[Path, str]], accelerator: Accelerator, *, readonly: bool, network: bool = False
+    disks: Sequence[tuple[Path, str]],
+    accelerator: Accelerator,
+    *,
+    readonly: bool,
+    network: bool = False,
+    monitor: Path | None = None,
 ) -> Iterator[tuple[Any, list[str]]]:
     """A ``guestfs.GuestFS`` with its appliance running, and the devices of ``disks`` in it.
 
     ``disks`` are files with their formats ("qcow2" or "raw"; it is never guessed).  With ``readonly`` they are not
     written: libguestfs puts its own overlay over each; else what the guest's file systems free is freed in the file.
-    With ``network`` the appliance reaches what the host reaches.  Raises HostError without libguestfs, HarnessError
-    where the appliance does not start.
+    With ``network`` the appliance reaches what the host reaches.  ``monitor`` is where its QEMU listens for QMP.
+    Raises HostError without libguestfs, HarnessError where the appliance does not start.
     """
     try:
         import guestfs
@@ -48,6 +53,9 @@ def launched(
         _configure(handle, accelerator)
         if network:
             handle.set_network(True)
+        if monitor:
+            # In QEMU's options a comma is doubled.
+            handle.config("-qmp", f"unix:{str(monitor).replace(',', ',,')},server=on,wait=off")
         options: dict[str, Any] = {"readonly": True} if readonly else {"readonly": False, "discard": "besteffort"}
         for path, image_format in disks:
             call(partial(handle.add_drive_opts, str(path), format=image_format, **options), str(path))

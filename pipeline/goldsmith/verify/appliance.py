@@ -12,12 +12,15 @@ from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from goldsmith.boot import guestfs
+from goldsmith.boot import guestfs, hotplug
 from goldsmith.boot.accelerator import Accelerator
 from goldsmith.boot.channel import GuestFile
+from goldsmith.boot.hotplug import HotPlug
 from goldsmith.errors import HarnessError
 from goldsmith.verify.tree import READ_LIMIT, Entry, Hive, Tree
 
+#: MiB that the appliance takes at most: libguestfs's own choice and what QEMU takes beside it
+MEMORY = 1280 + 256
 #: seconds on the reference host for all that is read from one disk
 DISK_SECONDS = 600.0
 _ROOT_TYPES = ("ext2", "ext3", "ext4", "xfs", "btrfs")
@@ -165,10 +168,16 @@ def handle_of(image: Path, image_format: str, accelerator: Accelerator) -> Itera
 class Appliance:
     """A running appliance; ``tree`` and ``system`` mount one root file system at a time."""
 
-    def __init__(self, handle: Any, devices: Mapping[str, str], scale: float) -> None:
+    def __init__(self, handle: Any, devices: Mapping[str, str], plug: HotPlug, scale: float) -> None:
         self._handle = handle
-        self._devices = devices
+        self._devices = dict(devices)
+        self._plug = plug
         self._scale = scale
+
+    def add(self, name: str, disk: Path, disk_format: str) -> None:
+        """Take in another disk while the appliance runs; it is not written to.  Raises HarnessError."""
+        with guestfs.watchdog(DISK_SECONDS * self._scale):
+            self._devices[name] = self._plug.add(disk, disk_format)
 
     @contextlib.contextmanager
     def tree(self, name: str) -> Iterator[Tree]:
@@ -286,8 +295,8 @@ def launched(disks: Mapping[str, tuple[Path, str]], accelerator: Accelerator) ->
     The files are not written: libguestfs puts its own overlay over each.  Raises HostError without libguestfs and
     HarnessError where the appliance does not start.
     """
-    with guestfs.launched(list(disks.values()), accelerator, readonly=True) as (handle, devices):
-        yield Appliance(handle, dict(zip(disks, devices, strict=True)), accelerator.scale)
+    with hotplug.launched(list(disks.values()), accelerator) as (handle, devices, plug):
+        yield Appliance(handle, dict(zip(disks, devices, strict=True)), plug, accelerator.scale)
 
 
 def write_files(overlay: Path, guest_files: Iterable[GuestFile], accelerator: Accelerator) -> None:

@@ -14,6 +14,7 @@ import io
 import shlex
 import tarfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -53,11 +54,11 @@ class _Rehearsal:
     """A shell that knows some answers and notes what else it is asked."""
 
     known: dict[str, Result]
-    wanted: dict[str, None]
+    wanted: Counter[str]
 
     def run(self, command: str, deadline: Deadline) -> Result:
         if command not in self.known:
-            self.wanted[command] = None
+            self.wanted[command] += 1
             raise _UnforeseenError
         return self.known[command]
 
@@ -84,18 +85,19 @@ class Foresight:
     def prepare(self, checks: Sequence[BoundCheck]) -> None:
         """Ask at once what the checks will ask.  What cannot be had so is left to them."""
         for number in range(_REHEARSALS):
-            wanted: dict[str, None] = {}
+            wanted: Counter[str] = Counter()
             for bound in checks:
                 if number == 0 or bound.check.kind != _WAITING:
                     self._rehearse(bound, wanted)
-            if len(wanted) < 2:
+            # One command that many ask for is worth it, one for a single check is not.
+            if wanted.total() < 2:
                 return
             answers = together(self.guest, wanted)
             if not answers:
                 return
             self._known.update(answers)
 
-    def _rehearse(self, bound: BoundCheck, wanted: dict[str, None]) -> None:
+    def _rehearse(self, bound: BoundCheck, wanted: Counter[str]) -> None:
         # What is wrong with an answer is said when the check is evaluated.
         with contextlib.suppress(_UnforeseenError, GoldsmithError):
             findings(bound.check.assertion, LiveGuest(_Rehearsal(self._known, wanted), self.guest.scale))

@@ -26,7 +26,7 @@ from goldsmith.verify.booting import Booted, boot_one, needed
 from goldsmith.verify.boots import Boot
 from goldsmith.verify.compare import Finding
 from goldsmith.verify.console_rules.rules import ConsoleRules, built_in
-from goldsmith.verify.disks import read_disks
+from goldsmith.verify.disks import reading
 from goldsmith.verify.evaluate import Place, judge
 from goldsmith.verify.model import BoundCheck, Planned, parse_all
 from goldsmith.verify.report import Report
@@ -95,10 +95,10 @@ def verify_image(
             channel = channels.chosen(work.image, work.image_format, digest, settings, accelerator, open_disks)
     work = dataclasses.replace(work, channel=channel or work.channel)
     try:
-        booted = _boot_all(work, to_boot)
-        verdicts = [verdict for one in booted for verdict in one.verdicts]
-        read, differences = read_disks(work, booted)
-        verdicts += read
+        with reading(work, to_boot) as read_left:
+            booted = _boot_all(work, to_boot)
+            read, differences = read_left(booted)
+        verdicts = [*(verdict for one in booted for verdict in one.verdicts), *read]
     finally:
         for firmware in firmwares:
             machines.discard(artefacts / firmware)
@@ -156,7 +156,8 @@ def _boot_all(work: Work, firmwares: Sequence[Firmware]) -> list[Booted]:
 def _room_for_two() -> bool:
     fields = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines() if ":" in line)
     available = int(fields.get("MemAvailable", "0 kB").split()[0]) // 1024
-    return len(os.sched_getaffinity(0)) >= 2 and available >= 2 * (machines.MEMORY + machines.MEMORY_BESIDE)
+    needed_memory = 2 * (machines.MEMORY + machines.MEMORY_BESIDE) + appliance.MEMORY
+    return len(os.sched_getaffinity(0)) >= 2 and available >= needed_memory
 
 
 def _unchanged(work: Work, before: str) -> list[Verdict]:

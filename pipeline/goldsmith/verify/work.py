@@ -46,6 +46,7 @@ UNKNOWN = Channel("credential", "the image was not looked at")
 class OpenDisks(Protocol):
     """Disks that can be read, one at a time: ``appliance.Appliance``."""
 
+    def add(self, name: str, disk: Path, disk_format: str) -> None: ...
     def tree(self, name: str) -> AbstractContextManager[Tree]: ...
 
 

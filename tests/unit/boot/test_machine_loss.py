@@ -23,7 +23,8 @@ from goldsmith.settings import Settings
 def tiny(settings: Settings, emulation: Accelerator, boot_disk: Path, tmp_path: Path) -> Iterator[Machine]:
     hardware = Hardware(boot_disk, disk_format="raw", memory=64, cpus=1)
     with Machine(settings, hardware, tmp_path / "run", emulation, LocalLauncher()) as machine:
-        machine.console.wait_for("hello", Deadline.after(60))
+        # To the line's end: what follows the word may come a moment later.
+        machine.console.wait_for("hello\n", Deadline.after(60))
         yield machine
 
 

@@ -81,6 +81,10 @@ class Bench:
         bench = self
 
         class Disks:
+            def add(self, name: str, disk: Path, disk_format: str) -> None:
+                assert disk_format == "qcow2"
+                bench.opened[-1].append(name)
+
             @contextlib.contextmanager
             def tree(self, name: str) -> Iterator[Tree]:
                 root = bench.folder / "trees" / name

@@ -14,7 +14,7 @@ import pytest
 from goldsmith.boot import guestfs
 from goldsmith.boot.accelerator import Accelerator
 from goldsmith.boot.channel import GuestFile
-from goldsmith.errors import HarnessError
+from goldsmith.errors import HarnessError, InputError
 from goldsmith.verify import appliance
 from goldsmith.verify.appliance import Appliance
 from goldsmith.verify.tree import FolderTree, Tree
@@ -126,6 +126,30 @@ def test_a_disk_without_a_root_file_system_takes_no_files(folder: Path) -> None:
     subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", overlay, "4M"], check=True)
     with pytest.raises(HarnessError, match="no file system of it holds"):
         appliance.write_files(overlay, [GuestFile("/x", b"")], ACCELERATOR)
+
+
+def test_a_disk_is_taken_in_while_the_appliance_runs_and_its_file_stays_as_it_is(
+    launched: Appliance, folder: Path
+) -> None:
+    late = folder / "late.qcow2"
+    subprocess.run(
+        ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", folder / "image.raw", late], check=True
+    )
+    before = late.read_bytes()
+    launched.add("late", late, "qcow2")
+    with launched.tree("late") as tree:
+        found = facts(tree)
+    with launched.tree("image") as tree:
+        assert facts(tree) == found
+    assert late.read_bytes() == before
+
+
+def test_a_disk_that_is_no_qcow2_is_not_taken_in_and_the_appliance_goes_on(launched: Appliance, folder: Path) -> None:
+    with pytest.raises(HarnessError, match=r"qemu-img|qcow2"):
+        launched.add("raw", folder / "empty.raw", "qcow2")
+    with pytest.raises(InputError, match="no such image"):
+        launched.add("gone", folder / "gone.qcow2", "qcow2")
+    assert launched.answers()
 
 
 def test_the_appliance_of_this_process_is_found_and_a_slow_one_killed(launched: Appliance) -> None:

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+from pathlib import Path
 
 import pytest
 from verify_standins import FakeShell, Said
@@ -56,6 +58,31 @@ def test_cloud_init_that_fails_or_hangs() -> None:
     assert findings(shell(**{"cloud-init status": Said("....", TIMED_OUT)})) == [
         ("cloud-init is done", "it still runs:\n....")
     ]
+
+
+@pytest.mark.parametrize(
+    ("result", "asked"),
+    [
+        ('{\n "v1": {\n  "datasource": "DataSourceNone",\n  "errors": []\n }\n}', False),
+        ('{\n "v1": {\n  "errors": [\n   "(\'scripts-user\', RuntimeError())"\n  ]\n }\n}', True),
+        ("", True),
+        (None, True),
+    ],
+)
+def test_cloud_init_is_asked_where_its_result_does_not_say_that_all_is_well(
+    tmp_path: Path, result: str | None, asked: bool
+) -> None:
+    program = tmp_path / "cloud-init"
+    program.write_text("#!/bin/sh\necho asked >&2; exit 1\n")
+    program.chmod(0o755)
+    if result is not None:
+        (tmp_path / "result.json").write_text(result)
+    script = settle._CLOUD_INIT_DONE.replace("/run/cloud-init", str(tmp_path))
+    path = f"{tmp_path}:/usr/bin:/bin"
+    done = subprocess.run(["/bin/sh", "-c", script], env={"PATH": path}, capture_output=True, text=True, check=False)
+    assert (done.returncode, "asked" in done.stderr) == (int(asked), asked)
+    program.unlink()
+    assert subprocess.run(["/bin/sh", "-c", script], env={"PATH": path}, check=False).returncode == 0
 
 
 def test_the_network_is_waited_for_until_every_nic_has_an_address_and_nothing_moves() -> None:
