@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from render_help import Root, Workplace
+from render_help import Root
 
-from goldsmith.settings import from_environment
+from workplace import Workplace, workplace
 
 
 @pytest.fixture
 def work(tmp_path: Path) -> Workplace:
-    elements = tmp_path / "elements"
-    elements.mkdir()
-    settings = from_environment({"HOME": str(tmp_path), "PATH": "/usr/bin"})
-    return Workplace(tmp_path, replace(settings, elements_path=(elements,)))
+    return workplace(tmp_path)
 
 
 @pytest.fixture

@@ -1,19 +1,14 @@
-"""A folder of elements and recipes, and a small root in which a rendered boothook really runs."""
+"""A small root in which a rendered boothook really runs."""
 
 from __future__ import annotations
 
 import subprocess
-import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from goldsmith.recipe.loader import load
-from goldsmith.recipe.plan import Plan, make_plan
-from goldsmith.render.cloud_config import Rendered, render
+from goldsmith.render.cloud_config import Rendered
 from goldsmith.render.userdata import BOOTHOOK
-from goldsmith.settings import Settings
 
-HEAD = "#!/bin/bash\nset -eu\n"
 #: folders of the host that hold programs and their libraries; /usr itself belongs to the root
 _BORROWED = ("/usr/bin", "/usr/lib64", "/usr/lib/x86_64-linux-gnu", "/usr/lib/aarch64-linux-gnu")
 #: stands in for every program that would reach for a running systemd or a package manager, and notes its words
@@ -23,42 +18,6 @@ echo "${0##*/} $*" >> /calls
 [ ! -x "/answers/${0##*/}" ] || exec "/answers/${0##*/}" "$@"
 """
 STAND_INS = ("systemctl", "udevadm", "update-grub", "apt-get", "dpkg-query", "netplan", "sleep", "networkctl", "ip")
-
-
-@dataclass(frozen=True)
-class Workplace:
-    """``root`` holds elements/ and a recipe."""
-
-    root: Path
-    settings: Settings
-
-    def write(self, name: str, text: str, *, mode: int = 0o644) -> Path:
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(textwrap.dedent(text))
-        path.chmod(mode)
-        return path
-
-    def element(self, name: str, **files: str) -> None:
-        """An element; ``post_install_d`` is a script's body, other keywords are YAML files without their suffix."""
-        self.write(f"elements/{name}/schema.yaml", files.pop("schema", f"summary: {name}\n"))
-        for key, text in files.items():
-            phase = key.replace("_", "-")
-            if phase.endswith("-d"):
-                self.script(name, f"{phase.removesuffix('-d')}.d/50-{name}", text)
-            else:
-                self.write(f"elements/{name}/{phase}.yaml", text)
-
-    def script(self, element: str, name: str, body: str, *, mode: int = 0o755) -> None:
-        self.write(f"elements/{element}/{name}", HEAD + textwrap.dedent(body), mode=mode)
-
-    def plan(self, *elements: str, more: str = "") -> Plan:
-        text = "name: test\nbase: {distribution: debian, release: trixie}\nelements:\n"
-        text += "".join(f"  - {element}\n" for element in elements) + textwrap.dedent(more)
-        return make_plan(load(self.write("recipe.yaml", text), self.settings), self.settings)
-
-    def render(self, *elements: str, more: str = "", install_packages: bool = False) -> Rendered:
-        return render(self.plan(*elements, more=more), install_packages=install_packages)
 
 
 @dataclass

@@ -12,7 +12,6 @@ import re
 import tarfile
 
 import pytest
-from render_help import HEAD, Workplace
 
 from goldsmith.errors import InputError
 from goldsmith.recipe.loader import load
@@ -21,6 +20,7 @@ from goldsmith.render import userdata
 from goldsmith.render.cloud_config import render
 from goldsmith.render.userdata import NOVA_LIMIT, Part
 from goldsmith.settings import PROJECT_ROOT, from_environment
+from workplace import HEAD, Workplace
 
 
 def carried(document: str) -> dict[str, tarfile.TarInfo]:

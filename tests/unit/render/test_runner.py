@@ -6,12 +6,13 @@ import dataclasses
 import re
 
 import pytest
-from render_help import Root, Workplace
+from render_help import Root
 
 from goldsmith.recipe.loader import load
 from goldsmith.recipe.plan import make_plan
 from goldsmith.render.cloud_config import Rendered, render
 from goldsmith.settings import PROJECT_ROOT, from_environment
+from workplace import Workplace
 
 STATE = "var/lib/goldsmith/cloud-config"
 
