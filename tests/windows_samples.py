@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import lzma
 import struct
 import uuid
@@ -75,10 +76,15 @@ def driver(name: str, start: int = 0) -> dict[tuple[str, ...], dict[str, RawValu
     return {(*SERVICES, name): {"Start": dword(start), "Type": dword(1), "ImagePath": path}}
 
 
+@functools.cache
+def real(name: str) -> bytes:
+    """A hive, or a log of one, of a computer that ran: data/hives/README.md."""
+    return lzma.decompress((HIVES / f"{name}.xz").read_bytes())
+
+
 def real_system(target: Path) -> Path:
     """The hive SYSTEM of a Windows 7, 32 bits, as its computer left it."""
-    with lzma.open(HIVES / "SYSTEM.xz") as stream:
-        target.write_bytes(stream.read())
+    target.write_bytes(real("SYSTEM"))
     return target
 
 

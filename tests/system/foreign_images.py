@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
 import small_guests
-from small_guests import install_grub, partitioned
+from small_guests import GRUB, install_grub, partitioned
 
 from goldsmith.host.apt_sources import host_mirrors
 
@@ -70,13 +71,19 @@ class ForeignImages:
     folder: Path
     #: of Debian's packages; the host's own where it is not given
     mirror: str | None = None
+    release: str = RELEASE
+    #: what all of them have
+    packages: tuple[str, ...] = PACKAGES
 
     def make(self, name: str, packages: tuple[str, ...] = ()) -> Path:
-        """A qcow2 with the packages of PACKAGES and these."""
+        """A qcow2 with the packages of all and these."""
         tree, raw, image = (self.folder / f"{name}{suffix}" for suffix in ("", ".raw", ".qcow2"))
         self._bootstrap(tree, packages)
         (tree / "boot/grub/grub.cfg").write_text(MENU)
-        if "cloud-init" not in packages:
+        if "grub2-common" in packages:
+            # The menu that GRUB's own tools make asks for modules, as grub-install would have put them there.
+            shutil.copytree(GRUB, tree / "boot/grub/i386-pc")
+        if "ifupdown" in self.packages and "cloud-init" not in packages:
             (tree / "etc/network/interfaces").write_text(NETWORK)
         partitioned(raw, tree, SIZE, ROOT_LABEL)
         install_grub(raw, HAND_ON, MODULES)
@@ -88,8 +95,8 @@ class ForeignImages:
         hook = self.folder / "settings.sh"
         hook.write_text(SETTINGS)
         mirror = self.mirror or host_mirrors("debian").url
-        argv = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join((*PACKAGES, *packages))}"]
-        argv += [f'--customize-hook=sh {hook} "$1"', RELEASE, str(tree), *([mirror] if mirror else [])]
+        argv = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join((*self.packages, *packages))}"]
+        argv += [f'--customize-hook=sh {hook} "$1"', self.release, str(tree), *([mirror] if mirror else [])]
         path = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
         environment = {**os.environ, "PATH": path, "TMPDIR": str(self.folder)}
         subprocess.run(argv, check=True, env=environment, timeout=900)

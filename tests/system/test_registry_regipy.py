@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.bake.hive_help import MOUNTED, absent, entry, real
+from tests.unit.bake.hive_help import MOUNTED, absent, entry
 
 from goldsmith.bake.registry import merge
+from windows_samples import real
 
 pytestmark = pytest.mark.system
 

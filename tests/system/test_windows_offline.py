@@ -12,9 +12,11 @@ import yaml
 from system_help import Result
 from windows_disks import CLOUDBASE, CONFIG, WindowsDisks
 
+from goldsmith.bake import registry_logs
 from goldsmith.bake.registry_reader import Hive
 from goldsmith.boot import guestfs
 from goldsmith.host.files import file_digest
+from windows_samples import real
 
 pytestmark = pytest.mark.system
 
@@ -32,15 +34,18 @@ class Baked:
     result: Result
 
 
-def _recipe(folder: Path, name: str, base: Path, *, hosts: str = "utc", **more: Any) -> Path:
+ALL: tuple[Any, ...] = (
+    {"windows-clock": {"hosts": "utc"}},
+    "windows-disks-online",
+    {"windows-drive-letters": {"free": ["D", "E"]}},
+)
+
+
+def _recipe(folder: Path, name: str, base: Path, elements: tuple[Any, ...] = ALL, **more: Any) -> Path:
     document = {
         "name": name,
         "base": {"image": str(base), "sha256": file_digest(base)},
-        "elements": [
-            {"windows-clock": {"hosts": hosts}},
-            "windows-disks-online",
-            {"windows-drive-letters": {"free": ["D", "E"]}},
-        ],
+        "elements": list(elements),
         "disk": {"firmware": ["bios"]},
         **more,
     }
@@ -131,12 +136,67 @@ def test_the_checks_fail_on_the_base(workshop, baked: Baked, folder: Path) -> No
     assert failed == {"windows-clock", "windows-disks-online", "windows-drive-letters"}
 
 
-def test_a_dirty_hive_is_refused_and_nothing_is_left(workshop, folder: Path) -> None:
-    base = WindowsDisks(folder).mbr("dirty", dirty=True)
-    before = file_digest(base)
-    result = workshop.goldsmith("build", _recipe(folder, "windows-dirty", base))
+@pytest.fixture(scope="module")
+def dirty(folder: Path) -> Path:
+    """A hive that its computer did not close, with its logs: what is in force lies in them."""
+    logs = {f"{CONFIG}/SYSTEM.{log}": real(f"SYSTEM_B.{log}") for log in ("LOG1", "LOG2")}
+    return WindowsDisks(folder).mbr("dirty", logs, hive=real("SYSTEM_B"))
+
+
+def test_a_dirty_hive_is_refused_and_nothing_is_left(workshop, folder: Path, dirty: Path) -> None:
+    before = file_digest(dirty)
+    result = workshop.goldsmith("build", _recipe(folder, "windows-dirty", dirty, ("windows-clock",)))
     assert result.returncode == 2, result.stderr
-    assert "is dirty: its sequence numbers are" in result.stderr
+    assert "is dirty: its sequence numbers are 1622 and 1621" in result.stderr
     assert "--recover-registry" in result.stderr
-    assert file_digest(base) == before
-    assert not list((workshop.settings.work_dir).glob("build-*"))
+    assert file_digest(dirty) == before
+    assert not list(workshop.settings.work_dir.glob("build-*"))
+
+
+def test_with_the_logs_replayed_their_changes_and_ours_are_there(
+    workshop, folder: Path, dirty: Path, accelerator, tmp_path: Path
+) -> None:
+    from regipy.registry import RegistryHive
+
+    before = file_digest(dirty)
+    recipe = _recipe(folder, "windows-recovered", dirty, ("windows-clock",))
+    result = workshop.goldsmith("build", "--recover-registry", recipe)
+    assert result.returncode == 0, result.stderr
+    image = Path(result.document["recipes"][0]["image"])
+    after = tmp_path / "SYSTEM"
+    content = _downloaded(image, "qcow2", f"/{CONFIG}/SYSTEM", after, accelerator)
+
+    replayed = tmp_path / "replayed"
+    replayed.write_bytes(real("SYSTEM_B"))
+    logs = [tmp_path / "LOG1", tmp_path / "LOG2"]
+    for log in logs:
+        log.write_bytes(real(f"SYSTEM_B.{log.name}"))
+    registry_logs.recover(replayed, *logs)
+    theirs, ours = Hive(replayed.read_bytes()).everything(), Hive(content).everything()
+    assert {"\\".join(key) for key in theirs if theirs[key] != ours[key]} == {f"ControlSet001\\{CLOCK}"}
+    # The hive was written to its logs alone: without them this parser finds another one.
+    zone = RegistryHive(str(after)).get_key(f"\\ControlSet001\\{CLOCK}")
+    assert zone.get_value("RealTimeIsUniversal") == 1
+    assert zone.get_value("TimeZoneKeyName") == "Eastern Standard Time"
+    assert real("SYSTEM_B")[4096:] not in (replayed.read_bytes()[4096:], content[4096:])
+    # Where Windows looks for logs there is nothing to replay, and the hive as it was is kept beside the image.
+    for log in ("LOG1", "LOG2"):
+        assert _downloaded(image, "qcow2", f"/{CONFIG}/SYSTEM.{log}", tmp_path / "log", accelerator) == b""
+    assert (image.parent / "SYSTEM.before").read_bytes() == real("SYSTEM_B")
+    assert file_digest(dirty) == before
+
+
+@pytest.mark.parametrize(
+    ("elements", "more", "said"),
+    [
+        (({"windows-clock": {"hosts": "local", "universal": True}},), {}, "the clock is wrong by H at boot"),
+        (("windows-clock",), {"properties": {"os_type": "Windows"}}, "nova compares the raw string"),
+    ],
+    ids=["local-and-universal", "os_type"],
+)
+def test_a_clock_that_cannot_be_right_is_refused_with_the_reason(
+    workshop, folder: Path, baked: Baked, elements: tuple[Any, ...], more: dict[str, Any], said: str
+) -> None:
+    result = workshop.goldsmith("build", _recipe(folder, "windows-wrong", baked.base, elements, **more))
+    assert result.returncode == 2, result.stderr
+    assert said in result.stderr

@@ -33,10 +33,16 @@ BOOT_CODE = b"\x33\xc0\x8e\xd0".ljust(355, b"\x90") + b"Invalid partition table\
 class WindowsDisks:
     folder: Path
 
-    def mbr(self, name: str, files: Mapping[str, bytes] | None = None, *, dirty: bool = False) -> Path:
-        """C: at the beginning, the system reserved partition after it, active; the hive is as it came."""
-        system = samples.real_system(self.folder / f"{name}.SYSTEM")
-        samples.edit(system, {**samples.driver("viostor"), **samples.driver("netkvm", 3)})
+    def mbr(
+        self, name: str, files: Mapping[str, bytes] | None = None, *, dirty: bool = False, hive: bytes | None = None
+    ) -> Path:
+        """C: at the beginning, the system reserved partition after it, active; ``hive`` is its SYSTEM, as it came."""
+        system = self.folder / f"{name}.SYSTEM"
+        if hive:
+            system.write_bytes(hive)
+        else:
+            samples.real_system(system)
+            samples.edit(system, {**samples.driver("viostor"), **samples.driver("netkvm", 3)})
         if dirty:
             samples.make_dirty(system)
         disk = self.folder / f"{name}.raw"

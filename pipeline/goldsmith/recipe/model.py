@@ -88,7 +88,8 @@ def os_type_problem(value: str) -> tuple[str, str | None] | None:
     if value in ("linux", "windows"):
         return None
     hint = f"did you mean `{value.lower()}`" if value.lower() in ("linux", "windows") else None
-    return f"os_type must be exactly `linux` or `windows`, found `{value}`", hint
+    why = "nova compares the raw string, and gives all but `windows` the clock of a Linux"
+    return f"os_type must be exactly `linux` or `windows`, found `{value}`: {why}", hint
 
 
 def property_text(value: object) -> str:

@@ -1,30 +1,14 @@
-"""Hives for the tests: the real ones unpacked, and a small one made byte by byte."""
+"""A hive for the tests, made byte by byte, and entries for it."""
 
 from __future__ import annotations
 
-import functools
-import lzma
 import struct
-from pathlib import Path
 
 from goldsmith.host.regf import seal
 from goldsmith.recipe.registry import Entry
 
-TESTS = Path(__file__).parents[2]
-FILES = {
-    "SYSTEM": TESTS / "data/hives/SYSTEM.xz",
-    "SYSTEM_B": TESTS / "data/hives/SYSTEM_B.xz",
-    "SYSTEM_B.LOG1": TESTS / "data/hives/SYSTEM_B.LOG1.xz",
-    "SYSTEM_B.LOG2": TESTS / "data/hives/SYSTEM_B.LOG2.xz",
-}
 ZONE = r"HKLM\SYSTEM\CurrentControlSet\Control\TimeZoneInformation"
 MOUNTED = r"HKLM\SYSTEM\MountedDevices"
-
-
-@functools.cache
-def real(name: str) -> bytes:
-    """A hive or log of Windows."""
-    return lzma.decompress(FILES[name].read_bytes())
 
 
 def entry(value: str = "RealTimeIsUniversal", data: object = 1, *, key: str = ZONE, kind: str = "REG_DWORD") -> Entry:

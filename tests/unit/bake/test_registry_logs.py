@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.bake.hive_help import entry, real, small_system
+from tests.unit.bake.hive_help import entry, small_system
 
 from goldsmith.bake import registry
 from goldsmith.bake.registry import merge
@@ -15,6 +15,7 @@ from goldsmith.bake.registry_logs import applicable, log_entries, marvin32, reco
 from goldsmith.bake.registry_reader import Hive
 from goldsmith.errors import HarnessError, InputError
 from goldsmith.host.regf import HiveProblemError, read_head, seal
+from windows_samples import real
 
 SIZE = 4096
 ONE = (4, b"\x01\0\0\0")

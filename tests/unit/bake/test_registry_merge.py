@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.bake.hive_help import MOUNTED, ZONE, SmallHive, absent, entry, real, small_system
+from tests.unit.bake.hive_help import MOUNTED, ZONE, SmallHive, absent, entry, small_system
 
 from goldsmith.bake import registry
 from goldsmith.bake.registry import examine_hive, merge, read_key
 from goldsmith.bake.registry_reader import Hive
 from goldsmith.errors import HarnessError, InputError
 from goldsmith.host.regf import HiveProblemError, seal
+from windows_samples import real
 
 SETS = [("ControlSet001", "Control", "TimeZoneInformation"), ("ControlSet002", "Control", "TimeZoneInformation")]
 ONE = (4, b"\x01\0\0\0")

@@ -7,12 +7,13 @@ import uuid
 from pathlib import Path
 
 import pytest
-from tests.unit.bake.hive_help import MOUNTED, SmallHive, absent, real
+from tests.unit.bake.hive_help import MOUNTED, SmallHive, absent
 
 from goldsmith.bake.registry import merge, read_key
 from goldsmith.bake.registry_volumes import Partition, PartitionTable, letters, require_one_letter, resolved
 from goldsmith.errors import InputError
 from goldsmith.recipe.registry import Entry
+from windows_samples import real
 
 GUID = uuid.UUID("09931f21-7faf-44a9-81d8-1e73c14b9eaf")
 #: of the real hives: SYSTEM's C: is this disk's first partition, SYSTEM_B's is a GPT partition

@@ -1,0 +1,51 @@
+"""Offline bakes that are killed: the base is as it was, nothing half-written is taken for an image, nothing runs on."""
+
+from __future__ import annotations
+
+import random
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from killed_builds import images, kill_after
+from windows_disks import WindowsDisks
+
+from goldsmith.host.files import file_digest
+
+pytestmark = pytest.mark.system
+
+MOMENTS = 10
+
+
+def test_ten_random_moments(workshop, tmp_path: Path) -> None:
+    base = WindowsDisks(tmp_path).mbr("killed")
+    before = file_digest(base)
+    recipe = tmp_path / "killed.yaml"
+    document = {
+        "name": "offline-killed",
+        "base": {"image": str(base), "sha256": before},
+        "elements": ["windows-clock"],
+        "disk": {"firmware": ["bios"]},
+    }
+    recipe.write_text(yaml.safe_dump(document))
+    started = time.monotonic()
+    whole = workshop.goldsmith("build", recipe)
+    assert whole.returncode == 0, whole.stderr
+    seconds = time.monotonic() - started
+    seed = random.randrange(2**32)
+    chance = random.Random(seed)
+    known = images(workshop)
+    for moment in sorted(chance.uniform(0.1, 0.9) * seconds for _ in range(MOMENTS)):
+        left = kill_after(workshop, recipe, moment)
+        told = f"seed {seed}, {left}"
+        assert file_digest(base) == before, told
+        assert not left.processes, told
+        assert not left.mounts, told
+        assert not left.loop_devices, told
+        assert not left.images, told
+        assert images(workshop) == known, told
+    # What was there is whole, and the next build sweeps what the others left.
+    again = workshop.goldsmith("build", "--again", recipe)
+    assert again.returncode == 0, again.stderr
+    assert not list(workshop.settings.work_dir.glob("build-*"))

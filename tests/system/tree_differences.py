@@ -1,0 +1,101 @@
+"""Which files of two images differ, and why: by the package they belong to, or by what made them."""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from goldsmith.boot import guestfs
+from goldsmith.verify.appliance import Appliance
+
+#: a file's path -> why it differs between two Debians of one release; the first that matches
+REASONS = (
+    (r"/boot/(vmlinuz|initrd|config|System.map)|/usr/lib/modules/|/initrd.img|/vmlinuz", "the kernel and its modules"),
+    (r"/boot/", "boot loader and menu are of each image's disk"),
+    (r"/etc/(fstab|hostname|hosts|initramfs-tools/.*|resolv\.conf)", "the base's own settings"),
+    (r"/etc/(passwd|group|shadow|gshadow|subuid|subgid)-?", "accounts, in the order of the packages"),
+    (r"/var/lib/(dpkg|apt|pam|ucf|systemd|initramfs-tools|emacsen-common|shells.state)(/|$)", "databases of packages"),
+    (r"/etc/(ld\.so\.cache|shells|pam\.d/common-.*|machine-id|\.pwd\.lock|environment)", "made by packages' scripts"),
+    (r"/(usr/share|var/cache|usr/lib/locale|etc/ssl|etc/alternatives|usr/lib/udev/hwdb)", "made by packages' scripts"),
+    (r".*/__pycache__/|.*\.pyc", "compiled by packages' scripts"),
+    (r"/etc/cloud/cloud\.cfg\.d/50-locale\.cfg", "the base's own settings"),
+    (r"/etc/apt/", "where each of them got its packages"),
+    (r"/etc/(dib-manifests|machine-info|dpkg)|/usr/(local/)?lib/dib|/etc/repart\.d/|.*hybrid-boot.*", "of hybrid-boot"),
+    (r"/etc/(default|kernel)/", "settings of the boot loader"),
+)
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A file that is in one only, or not the same in both; ``why`` is empty where nobody knows."""
+
+    path: str
+    where: str
+    why: str
+
+
+@dataclass(frozen=True)
+class Differences:
+    files: tuple[Difference, ...]
+    #: files of elements that are in both
+    compared: int
+
+    @property
+    def unexplained(self) -> list[str]:
+        return [f"{each.path}: {each.where}" for each in self.files if not each.why]
+
+
+def differences(running: Appliance, one: str, other: str, elements: Path) -> Differences:
+    """Between the plain files of two disks; what the elements lay down is the same or unexplained."""
+    sums, owners, versions = {}, {}, {}
+    for name in (one, other):
+        with running.tree(name), running.disk(name) as (handle, _):
+            sums[name] = _checksums(handle)
+            owners[name] = dict(_owners(handle))
+            versions[name] = dict(_versions(handle))
+    own = {f"/{path.relative_to(static)}" for static in elements.glob("*/static") for path in static.rglob("*")}
+    found = []
+    for path in sorted(sums[one].keys() | sums[other].keys()):
+        if sums[one].get(path) == sums[other].get(path):
+            continue
+        where = (
+            "differs" if path in sums[one] and path in sums[other] else f"in {one if path in sums[one] else other} only"
+        )
+        package = owners[one].get(path) or owners[other].get(path, "")
+        why = ""
+        if path not in own:
+            if package and versions[one].get(package) != versions[other].get(package):
+                why = f"{package} is {versions[one].get(package, 'not')} in {one}, {versions[other].get(package, 'not')} in {other}"
+            else:
+                why = next((reason for pattern, reason in REASONS if re.match(pattern, path)), "")
+        found.append(Difference(path, where, why))
+    both = own & sums[one].keys() & sums[other].keys()
+    return Differences(tuple(found), len(both))
+
+
+def _checksums(handle: Any) -> dict[str, str]:
+    with tempfile.NamedTemporaryFile(prefix="goldsmith-") as file:
+        guestfs.call(lambda: handle.checksums_out("sha256", "/", file.name), "checksums")
+        lines = Path(file.name).read_text(errors="replace").splitlines()
+    return {path.removeprefix("."): digest for digest, _, path in (line.partition("  ") for line in lines)}
+
+
+def _owners(handle: Any) -> Iterator[tuple[str, str]]:
+    """Path to package, by dpkg's lists."""
+    folder = "/var/lib/dpkg/info"
+    for name in handle.ls(folder):
+        if name.endswith(".list"):
+            package = name.removesuffix(".list").partition(":")[0]
+            for path in handle.read_file(f"{folder}/{name}").decode().splitlines():
+                yield re.sub(r"^/(bin|sbin|lib|lib64)/", r"/usr/\1/", path), package
+
+
+def _versions(handle: Any) -> Iterator[tuple[str, str]]:
+    for paragraph in handle.read_file("/var/lib/dpkg/status").decode().split("\n\n"):
+        fields = dict(line.split(": ", 1) for line in paragraph.splitlines() if re.match(r"(Package|Version): ", line))
+        if "Package" in fields:
+            yield fields["Package"], fields.get("Version", "")
