@@ -62,16 +62,15 @@ def differences(running: Appliance, one: str, other: str, elements: Path) -> Dif
     for path in sorted(sums[one].keys() | sums[other].keys()):
         if sums[one].get(path) == sums[other].get(path):
             continue
-        where = (
-            "differs" if path in sums[one] and path in sums[other] else f"in {one if path in sums[one] else other} only"
-        )
+        only = "" if path in sums[one] and path in sums[other] else one if path in sums[one] else other
+        where = f"in {only} only" if only else "differs"
         package = owners[one].get(path) or owners[other].get(path, "")
         why = ""
         if path not in own:
-            if package and versions[one].get(package) != versions[other].get(package):
-                why = f"{package} is {versions[one].get(package, 'not')} in {one}, {versions[other].get(package, 'not')} in {other}"
-            else:
-                why = next((reason for pattern, reason in REASONS if re.match(pattern, path)), "")
+            had = [versions[name].get(package, "not there") for name in (one, other)]
+            why = next((reason for pattern, reason in REASONS if re.match(pattern, path)), "")
+            if package and had[0] != had[1]:
+                why = f"{package} is {had[0]} in {one}, {had[1]} in {other}"
         found.append(Difference(path, where, why))
     both = own & sums[one].keys() & sums[other].keys()
     return Differences(tuple(found), len(both))
