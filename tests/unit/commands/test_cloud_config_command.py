@@ -30,6 +30,15 @@ def test_one_document_with_json(capsys: Captured) -> None:
     assert document["document"].startswith("#cloud-boothook\n")
 
 
+def test_a_windows_gets_a_script_of_cloudbase_init(capsys: Captured) -> None:
+    assert cli.main(["cloud-config", str(PROJECT_ROOT / "recipes" / "windows-server.yaml"), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["applied"] == ["windows-clock", "windows-disks-online", "windows-drive-letters"]
+    assert document["document"].startswith("#ps1_sysnative\n")
+    for word in ("'RealTimeIsUniversal'", "'SanPolicy'", "DosDevices\\D:", "DosDevices\\E:"):
+        assert word in document["document"]
+
+
 def test_own_user_data_is_joined(capsys: Captured, tmp_path: Path) -> None:
     own = tmp_path / "own.cfg"
     own.write_text("#cloud-config\nruncmd: [true]\n")
