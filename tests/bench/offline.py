@@ -1,6 +1,6 @@
 """What an offline bake costs, against virt-customize doing the same edits: `make bench`.
 
-Each round applies the four Linux elements to one image of a Debian that was built elsewhere, twice: by `goldsmith build`,
+Each round applies the four Linux elements to one image of a Debian built elsewhere, twice: by `goldsmith build`,
 and by one virt-customize on an overlay, with the same scripts and files, followed by the same compression.  Both run
 under the same accelerator.  The figures are medians of the rounds.
 """
