@@ -5,7 +5,7 @@ Nothing is taken on trust: namespaces are made, a tap device is created, the acc
 
 from __future__ import annotations
 
-import importlib
+import importlib.util
 import os
 import re
 import shutil
@@ -154,6 +154,13 @@ def _libguestfs(chosen: accelerator.Accelerator) -> Finding:
     matches = ("force_tcg" in forced) == (chosen.name == "tcg")
     detail = f"{number}, backend {wanted['LIBGUESTFS_BACKEND']}{', ' + ' '.join(forced) if forced else ''}"
     return Finding(name, matches, detail, None if matches else "report this: it is a defect of goldsmith", needed)
+
+
+def check_hivex(settings: Settings) -> Iterator[Finding]:
+    """Only recipes for a Windows need it."""
+    found = importlib.util.find_spec("hivex") is not None
+    detail = "the registry of a Windows can be written" if found else "the registry of a Windows cannot be written"
+    yield Finding("hivex", found, detail, None if found else SETUP.format("python3-hivex"), ())
 
 
 def check_kernel(settings: Settings) -> Iterator[Finding]:
@@ -361,6 +368,7 @@ Check = Callable[[Settings], Iterable[Finding]]
 
 CHECKS: tuple[tuple[str, Check], ...] = (
     ("accelerator", check_accelerator),
+    ("hivex", check_hivex),
     ("appliance kernel", check_kernel),
     ("UEFI firmware", check_firmware),
     ("memory", check_memory),

@@ -90,6 +90,16 @@ def test_libguestfs_follows_the_accelerator(
     assert ("force_tcg" in libguestfs.detail) == (chosen.name == "tcg")
 
 
+def test_without_hivex_only_a_windows_is_out_of_reach(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    (found,) = doctor.check_hivex(settings)
+    assert found.ok
+    monkeypatch.setattr(doctor.importlib.util, "find_spec", lambda name: None)
+    (missing,) = doctor.check_hivex(settings)
+    assert not missing.ok
+    assert not missing.is_gap
+    assert "python3-hivex" in (missing.remedy or "")
+
+
 def test_bindings_that_cannot_be_imported_are_a_gap(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(doctor.accelerator, "choose", lambda settings: TCG)
     monkeypatch.setitem(sys.modules, "guestfs", None)
