@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -123,10 +123,16 @@ def reading(work: Work, to_boot: Sequence[Firmware]) -> Iterator[ReadLeft]:
     asked = work.checks_in("offline", None) or any(work.checks_in("shutdown", firmware) for firmware in to_boot)
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(max_workers=1) as pool:
         disks = Disks(work, stack, compared)
-        begun: Future[OpenDisks | GoldsmithError] | None = None
-        if asked or compared:
-            begun = pool.submit(disks.read_image)
-        yield lambda booted: disks.read_left(begun.result() if begun else None, booted)
+        # Names are compared where a guest came up; an image of which nothing else is asked may well not.
+        begun = pool.submit(disks.read_image) if asked else None
+
+        def read_left(booted: Sequence[Booted]) -> tuple[list[Verdict], list[Left]]:
+            if begun:
+                return disks.read_left(begun.result(), booted)
+            late = compared and any(one.overlay is not None and one.error is None for one in booted)
+            return disks.read_left(disks.read_image() if late else None, booted)
+
+        yield read_left
 
 
 def _constant(lines: tuple[str, ...]) -> Callable[[], tuple[str, ...]]:
