@@ -186,6 +186,16 @@ def test_with_the_logs_replayed_their_changes_and_ours_are_there(
     assert file_digest(dirty) == before
 
 
+def test_a_hibernated_windows_is_refused_and_stays_as_it_is(workshop, folder: Path) -> None:
+    base = WindowsDisks(folder).gpt("hibernated")
+    before = file_digest(base)
+    result = workshop.goldsmith("build", _recipe(folder, "windows-hibernated", base, ("windows-clock",)))
+    assert result.returncode == 2, result.stderr
+    assert "cannot be written" in result.stderr
+    assert "powercfg /h off" in result.stderr
+    assert file_digest(base) == before
+
+
 @pytest.mark.parametrize(
     ("elements", "more", "said"),
     [
