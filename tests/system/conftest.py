@@ -6,6 +6,7 @@ import dataclasses
 import os
 import signal
 import subprocess
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -61,6 +62,12 @@ def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
 @pytest.fixture(scope="session")
 def accelerator(workshop: Workshop) -> Accelerator:
     return choose(workshop.settings)
+
+
+@pytest.fixture(scope="session")
+def whole_host() -> threading.Lock:
+    """Held by whoever builds or verifies while guests of the matrix may run: two of them at once starve all guests."""
+    return threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -146,9 +153,10 @@ def killed(workshop: Workshop) -> list[Remains]:
 
 
 @pytest.fixture(scope="session")
-def golden(workshop: Workshop, killed: list[Remains]) -> Result:
+def golden(workshop: Workshop, killed: list[Remains], whole_host: threading.Lock) -> Result:
     """The main job, as the operator runs it, after two runs that were killed."""
-    return workshop.goldsmith("run", RECIPE)
+    with whole_host:
+        return workshop.goldsmith("run", RECIPE)
 
 
 @pytest.fixture(scope="session")
