@@ -59,13 +59,12 @@ def _without_element(recipe: Recipe) -> Recipe:
 
 
 @pytest.fixture(scope="session")
-def runs(request, workshop, accelerator) -> Iterator[Callable[[Path], Run]]:
+def runs(request, workshop, accelerator, whole_host: threading.Lock) -> Iterator[Callable[[Path], Run]]:
     """Takes all guests of this session through everything, three at a time, of which one is built and verified.
 
     A scenario is mostly waiting for leases to end; a verification keeps the whole host busy.
     """
     settings = workshop.settings
-    busy = threading.Lock()
 
     def walk(path: Path, variant: str, image: Path) -> dict[str, Step]:
         folder = settings.cache_dir / "reports" / f"{path.stem}-{variant}"
@@ -88,7 +87,7 @@ def runs(request, workshop, accelerator) -> Iterator[Callable[[Path], Run]]:
         return steps
 
     def run(path: Path) -> Run:
-        with busy:
+        with whole_host:
             published = workshop.goldsmith("run", path)
             if "recipes" not in published.document:
                 return Run(published, {})

@@ -250,8 +250,8 @@ def test_it_ends_in_time_and_leaves_nothing(outcome, accelerator, name):
 #: guest to the rule, what settled says of the phase, the phase, and what the console's last lines hold
 LOST = {
     "panic": ("kernel-panic", "ended in kernel, ", "kernel", "end Kernel panic"),
-    "initramfs": ("initramfs-shell", "ended in initrd, ", "initrd", "(initramfs)"),
-    "emergency": ("emergency-shell", "ended in systemd, ", "systemd", "the root account is locked"),
+    "initramfs": ("initramfs-shell", "ended in initrd, ", "initrd", "Dropping to a shell!"),
+    "emergency": ("emergency-shell", "ended in systemd, ", "systemd", "You are in emergency mode"),
     "reboots": ("boot-loop", "ended in ", "", ""),
     "reboots-silently": ("boot-loop", "ended in firmware, after ", "firmware", ""),
     "no-bootloader": ("no-bootable-device", "ended in firmware, after ", "firmware", ""),

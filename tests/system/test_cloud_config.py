@@ -89,9 +89,10 @@ def _booted(plan: Plan, image: Path, rendered: Rendered, workshop, accelerator: 
 
 
 @pytest.fixture(scope="module")
-def stock(workshop) -> Path:
+def stock(workshop, whole_host) -> Path:
     plan = make_plan(load(HERE / "recipes" / "stock.yaml", workshop.settings), workshop.settings)
-    return build(plan, workshop.settings, Progress()).image
+    with whole_host:
+        return build(plan, workshop.settings, Progress()).image
 
 
 def _without(recipe: Recipe, names: Sequence[str]) -> Recipe:
@@ -102,12 +103,13 @@ def _without(recipe: Recipe, names: Sequence[str]) -> Recipe:
 @pytest.mark.parametrize(
     ("name", "left_out"), [("stock-reboots", ()), ("stock-in-place", ("text-console",))], ids=["reboot", "in-place"]
 )
-def test_a_stock_image_passes_the_live_checks(workshop, accelerator, stock, name, left_out):
+def test_a_stock_image_passes_the_live_checks(workshop, accelerator, whole_host, stock, name, left_out):
     recipe = load(PROJECT_ROOT / "recipes" / "debian-13.yaml", workshop.settings)
     plan = make_plan(_without(recipe, left_out), workshop.settings)
     rendered = render(plan, parts=[Part(OWN.name, OWN.read_text())])
     assert rendered.reboots is not bool(left_out)
-    report = _booted(plan, stock, rendered, workshop, accelerator, name)
+    with whole_host:
+        report = _booted(plan, stock, rendered, workshop, accelerator, name)
 
     # "login-prompt" is the element text-console's doing, and where it is left out the image's.
     mine = [v for v in report.verdicts if not (left_out and v.name == f"{BUILT_IN}/login-prompt")]

@@ -5,6 +5,7 @@ The service runs and counts in both boots, and both instances are described by t
 
 from __future__ import annotations
 
+import threading
 import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,10 +75,11 @@ def boot_and_ask(
 
 
 @pytest.fixture(scope="module")
-def told(request, golden_image: Path, workshop, accelerator: Accelerator) -> Told:
+def told(request, golden_image: Path, workshop, accelerator: Accelerator, whole_host: threading.Lock) -> Told:
     """What the golden image learned from the datasource that the test names: one boot for all who ask."""
     folder = workshop.settings.cache_dir / "reports" / f"told-by-{request.param}"
-    return boot_and_ask(golden_image, request.param, workshop.settings, accelerator, folder)
+    with whole_host:
+        return boot_and_ask(golden_image, request.param, workshop.settings, accelerator, folder)
 
 
 by_drive = pytest.mark.parametrize("told", ["config-drive"], indirect=True)

@@ -8,7 +8,7 @@ import re
 import socket
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import asdict
 from pathlib import Path
@@ -109,12 +109,14 @@ class LabBoot:
         self._lab = lab
         self._folder = folder
         self._watch: Watch | None = None
+        #: whether a guest that is lost had its time to say why
+        self._said = threading.Event()
         self.ready = False
 
     @property
     def guest(self) -> LiveGuest:
         guest = self._machine.guest
-        return LiveGuest(_Watched(guest, self._watch) if self._watch else guest, self._machine.scale)
+        return LiveGuest(_Watched(guest, self._heard_out) if self._watch else guest, self._machine.scale)
 
     @property
     def screen(self) -> Screen:
@@ -125,9 +127,13 @@ class LabBoot:
         return self._machine.overlay
 
     def observe(self, watch: Watch) -> None:
+        def last_words() -> None:
+            self._said.set()
+            self._machine.guest.close()
+
         def on_end(mark: Mark) -> None:
-            # Whoever waits for an answer of the guest is told at once that none will come.
-            timer = threading.Timer(LAST_WORDS_SECONDS * self._machine.scale, self._machine.guest.close)
+            # Whoever waits for an answer of the guest is told that none will come.
+            timer = threading.Timer(LAST_WORDS_SECONDS * self._machine.scale, last_words)
             timer.daemon = True
             timer.start()
 
@@ -168,7 +174,7 @@ class LabBoot:
 
     def _explained(self, error: HarnessError, lost: HarnessError | None) -> HarnessError:
         """Why a guest does not take commands, as far as anything beside its silence tells."""
-        if over := _over(self._watch):
+        if over := self._heard_out():
             return over
         # Without a deadline that passed the channel was closed, which QEMU's end does before it is there.
         patience = 0.0 if isinstance(error, DeadlineError) else LAST_WORDS_SECONDS
@@ -179,6 +185,13 @@ class LabBoot:
                 self._watch.give_up("powered-off", "the guest powered itself off")
             return _over(self._watch) or error
         return error
+
+    def _heard_out(self) -> HarnessError | None:
+        """Why the boot is over, once the console could show the rest of what the guest said of it."""
+        over = _over(self._watch)
+        if self._watch and self._watch.ended:
+            self._said.wait(2 * LAST_WORDS_SECONDS * self._machine.scale)
+        return over
 
     def prompt_seen(self) -> bool:
         return re.search(LOGIN_PROMPT, self._machine.console.text(), re.MULTILINE) is not None
@@ -234,15 +247,15 @@ class _Watched:
     """The guest's shell, as long as its console does not show that it is lost."""
 
     shell: GuestShell
-    watch: Watch
+    over: Callable[[], HarnessError | None]
 
     def run(self, command: str, deadline: Deadline) -> Result:
-        if over := _over(self.watch):
+        if over := self.over():
             raise over
         try:
             return self.shell.run(command, deadline)
         except HarnessError as error:
-            if over := _over(self.watch):
+            if over := self.over():
                 raise over from error
             raise
 

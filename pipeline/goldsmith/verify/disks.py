@@ -1,4 +1,4 @@
-"""The image as it is, and what the boots left on its disk, read in one appliance: it starts while the guests boot."""
+"""The image as it is, and what the boots left on its disk, read in one appliance: it may start while guests boot."""
 
 from __future__ import annotations
 
@@ -117,19 +117,19 @@ ReadLeft = Callable[[Sequence[Booted]], tuple[list[Verdict], list[Left]]]
 
 
 @contextlib.contextmanager
-def reading(work: Work, to_boot: Sequence[Firmware]) -> Iterator[ReadLeft]:
-    """Begin with the image, where anything is asked of a disk; the body boots, and then has the rest read."""
+def reading(work: Work, to_boot: Sequence[Firmware], *, beside: bool) -> Iterator[ReadLeft]:
+    """The body boots, and then has read what is asked of the disks: of the image ``beside`` the boots, or after."""
     compared = bool(to_boot) and not work.only
     asked = work.checks_in("offline", None) or any(work.checks_in("shutdown", firmware) for firmware in to_boot)
     with contextlib.ExitStack() as stack, ThreadPoolExecutor(max_workers=1) as pool:
         disks = Disks(work, stack, compared)
         # Names are compared where a guest came up; an image of which nothing else is asked may well not.
-        begun = pool.submit(disks.read_image) if asked else None
+        begun = pool.submit(disks.read_image) if asked and beside else None
 
         def read_left(booted: Sequence[Booted]) -> tuple[list[Verdict], list[Left]]:
             if begun:
                 return disks.read_left(begun.result(), booted)
-            late = compared and any(one.overlay is not None and one.error is None for one in booted)
+            late = asked or (compared and any(one.overlay is not None and one.error is None for one in booted))
             return disks.read_left(disks.read_image() if late else None, booted)
 
         yield read_left

@@ -26,6 +26,8 @@ from goldsmith.verify import appliance
 #: MiB of a guest's memory, and what QEMU takes beside it
 MEMORY = 1024
 MEMORY_BESIDE = 512
+#: processors of a guest
+CPUS = 2
 #: the disk between the image and the overlay
 LARGER = "larger.qcow2"
 #: what the disk of a boot is larger than the image, as a flavor's is, so that growing can be seen
@@ -54,7 +56,7 @@ class BootPlan:
     shape: Shape = field(default_factory=Shape)
     #: what tells the guest about itself; the metadata service answers, and counts, beside a disk too
     datasource: Datasource = "metadata"
-    cpus: int = 2
+    cpus: int = CPUS
 
 
 @contextlib.contextmanager

@@ -14,11 +14,16 @@ from goldsmith.boot.properties import shape_from
 from goldsmith.errors import CheckFailedError, HarnessError, HostError, InputError
 from goldsmith.store.manifest import Verdict
 from goldsmith.verify import report as reports
+from goldsmith.verify import session
 from goldsmith.verify.boots import Boot
 from goldsmith.verify.report import Report
 
 
-def test_all_is_asked_once_in_each_layer_and_firmware(bench: Bench) -> None:
+@pytest.mark.parametrize("beside", [True, False])
+def test_all_is_asked_once_in_each_layer_and_firmware(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, beside: bool
+) -> None:
+    monkeypatch.setattr("goldsmith.verify.session._room_beside", lambda boots: beside)
     report = bench.verify()
     each: list[tuple[str, str]] = [
         ("goldsmith/settled", "live"),
@@ -41,6 +46,15 @@ def test_all_is_asked_once_in_each_layer_and_firmware(bench: Bench) -> None:
     assert report.status == "pass"
     assert report.complete
     reports.require_pass(report)
+
+
+@pytest.mark.parametrize(("processors", "boots", "beside"), [(2, 1, False), (3, 1, True), (4, 2, False), (8, 2, True)])
+def test_the_appliance_takes_no_processor_from_a_guest(
+    monkeypatch: pytest.MonkeyPatch, processors: int, boots: int, beside: bool
+) -> None:
+    monkeypatch.setattr("goldsmith.verify.session._room_for_two", lambda: True)
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(processors)))
+    assert session._room_beside(boots) is beside
 
 
 def test_what_is_kept(bench: Bench) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -115,6 +116,21 @@ def test_a_panic_later_ends_a_command_that_waits_and_all_after_it(machine: Socke
         with pytest.raises(HarnessError, match="the boot ended in login: kernel-panic"):
             boot.guest.run("true", 600)
     assert time.monotonic() - started < 10
+
+
+def test_what_a_guest_says_of_its_end_is_waited_for_before_anybody_reads_it(
+    machine: Sockets, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(boots, "LAST_WORDS_SECONDS", 1.0)
+    boot, watch = booted(machine, tmp_path)
+    machine.tty0.sendall(LINUX + b"You are in emergency mode.\r\n")
+    while not watch.ended:
+        time.sleep(0.01)
+    # The channel still answers: a unit of the guest's may run in emergency mode, too.
+    threading.Timer(0.3, machine.tty0.sendall, [b"the root account is locked\r\n"]).start()
+    with pytest.raises(HarnessError, match="emergency-shell"):
+        boot.guest.run("true", 600)
+    assert boot.console()[-1] == "the root account is locked"
 
 
 def test_what_is_wrong_but_not_the_end_does_not_end_the_wait(machine: Sockets, tmp_path: Path) -> None:
