@@ -61,11 +61,18 @@ class Standing:
 
 
 def build(
-    plan: Plan, settings: Settings, progress: Progress, *, again: bool = False, recover_registry: bool = False
+    plan: Plan,
+    settings: Settings,
+    progress: Progress,
+    *,
+    again: bool = False,
+    recover_registry: bool = False,
+    follow: offline.Follow | None = None,
 ) -> Built:
     """Bake the plan's image, unless the store has it and the archive has nothing newer for it.
 
-    With ``recover_registry`` the transaction logs of a Windows that was not shut down are replayed first.  Raises
+    With ``recover_registry`` the transaction logs of a Windows that was not shut down are replayed first.  ``follow``
+    finds the properties that follow from what is on the disk of a base image.  Raises
     InputError if the archive lacks the release or a base image does not take the elements, HostError where the host
     lacks root, space or the network, CommandFailedError where DIB, a script or a tool fails.  A build that is killed
     leaves no mount, process or half-written image, and the next one removes its scratch folder.
@@ -87,7 +94,9 @@ def build(
     artefact = store.put(
         KIND,
         key,
-        lambda folder: _bake(plan, standing.archive, settings, progress, folder, recover_registry=recover_registry),
+        lambda folder: _bake(
+            plan, standing.archive, settings, progress, folder, recover_registry=recover_registry, follow=follow
+        ),
     )
     remember(plan, settings, key, suites)
     return _built(artefact, cached=False, reasons=standing.reasons)
@@ -162,11 +171,18 @@ def _mirror_variables(plan: Plan, mirrors: Mirrors) -> dict[str, str]:
 
 
 def _bake(
-    plan: Plan, archive: Archive | None, settings: Settings, progress: Progress, folder: Path, *, recover_registry: bool
+    plan: Plan,
+    archive: Archive | None,
+    settings: Settings,
+    progress: Progress,
+    folder: Path,
+    *,
+    recover_registry: bool,
+    follow: offline.Follow | None,
 ) -> None:
     """Write image and manifest into ``folder``."""
     if isinstance(plan.recipe.base, ImageBase):
-        _bake_offline(plan, settings, progress, folder, recover_registry=recover_registry)
+        _bake_offline(plan, settings, progress, folder, recover_registry=recover_registry, follow=follow)
         return
     epoch = archive.epoch if archive else int(time.time())
     first_step = len(progress.finished)
@@ -187,7 +203,15 @@ def _bake(
             manifests.write(folder / MANIFEST, _manifest(plan, of_base, packages, size, folder / IMAGE, steps))
 
 
-def _bake_offline(plan: Plan, settings: Settings, progress: Progress, folder: Path, *, recover_registry: bool) -> None:
+def _bake_offline(
+    plan: Plan,
+    settings: Settings,
+    progress: Progress,
+    folder: Path,
+    *,
+    recover_registry: bool,
+    follow: offline.Follow | None,
+) -> None:
     """The same for a base that is an image; hives of a Windows that were changed are kept beside it as they were."""
     first_step = len(progress.finished)
     base = plan.recipe.base
@@ -206,14 +230,14 @@ def _bake_offline(plan: Plan, settings: Settings, progress: Progress, folder: Pa
             origin=origin.origin,
             mirrors_of=(lambda distribution: mirrors_for(plan, settings, distribution)) if base.network else None,
             recover_registry=recover_registry,
+            follow=follow,
         )
         for hive in done.kept:
             shutil.copyfile(hive, folder / hive.name)
     steps = tuple(Step(name=n, seconds=round(s, 2)) for n, s in progress.finished[first_step:])
     of_base = {"image": origin.origin, "sha256": origin.sha256, "distribution": done.system.distribution}
-    manifests.write(
-        folder / MANIFEST, _manifest(plan, of_base, done.packages, done.virtual_size, folder / IMAGE, steps)
-    )
+    manifest = _manifest(plan, of_base, done.packages, done.virtual_size, folder / IMAGE, steps)
+    manifests.write(folder / MANIFEST, manifest.model_copy(update={"found": dict(done.found)}))
 
 
 def _tree(jail: Jail, plan: Plan, settings: Settings, scratch: Path, progress: Progress) -> Tree:

@@ -76,8 +76,9 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
     default: Firmware = "bios"
     if args.target.suffix in (".yaml", ".yml"):
         (plan,) = work.planned([args.target], context.settings)
-        properties = {**proofs.properties(plan), **given}
-        image = work.existing(plan, context).image
+        built = work.existing(plan, context)
+        properties = {**proofs.properties(plan, built.manifest), **given}
+        image = built.image
         default = plan.recipe.disk.firmware[0]
     firmware: Firmware = args.firmware or firmware_from(properties) or default
     wanted = boot_session.Wanted(

@@ -21,14 +21,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace, context: Context) -> Outcome:
-    from goldsmith.bake.build import build
     from goldsmith.commands import work
 
     documents, lines = [], []
     for plan in work.planned(args.recipes, context.settings, context.progress):
-        built = build(
-            plan, context.settings, context.progress, again=args.again, recover_registry=args.recover_registry
-        )
+        built = work.build(plan, context, again=args.again, recover_registry=args.recover_registry)
         documents.append(
             {
                 "name": plan.recipe.name,

@@ -37,11 +37,12 @@ def _document(plan: Plan, standing: Standing, context: Context) -> dict[str, Any
 
     build = standing.artefact is None or bool(standing.reasons)
     proven = published = False
+    manifest = None
     if not build:
-        sha256 = work.built(plan, standing).manifest.sha256
-        report = proofs.proof(plan, sha256, context.settings)
+        manifest = work.built(plan, standing).manifest
+        report = proofs.proof(plan, manifest, context.settings)
         proven = report is not None and report.status == "pass"
-        published = proven and work.published(plan, sha256, context.settings) is not None
+        published = proven and work.published(plan, manifest, context.settings) is not None
     return {
         "name": plan.recipe.name,
         "digest": plan.digest,
@@ -49,7 +50,7 @@ def _document(plan: Plan, standing: Standing, context: Context) -> dict[str, Any
         "elements": [planned.element.name for planned in plan.elements],
         "dib_elements": list(plan.dib_elements),
         "environment": dict(plan.environment),
-        "properties": proofs.properties(plan),
+        "properties": proofs.properties(plan, manifest),
         "checks": [f"{check.element}/{check.id}" for check in plan.checks],
         "build": {"needed": build, "reasons": list(standing.reasons)},
         "verify": {"needed": not proven},

@@ -15,36 +15,40 @@ from goldsmith.recipe.model import ImageBase
 from goldsmith.recipe.plan import Plan
 from goldsmith.recipe.releases import DISTRIBUTIONS
 from goldsmith.settings import Settings
+from goldsmith.store.manifest import Manifest
 from goldsmith.verify.report import Report
 
 
-def properties(plan: Plan) -> dict[str, str]:
-    """Glance properties: the plan's over what its base implies.  Raises InputError where they contradict it."""
+def properties(plan: Plan, manifest: Manifest | None = None) -> dict[str, str]:
+    """Glance properties: the plan's over what its base implies.  Raises InputError where they contradict it.
+
+    ``manifest`` is that of the plan's image, which says what was found in a base that is an image.
+    """
     base = plan.recipe.base
     if isinstance(base, ImageBase):
-        # What is in it is known once it was looked into; until then the recipe says what it wants said.
-        facts = DiskFacts("", "", plan.recipe.disk.firmware)
+        # Until it was looked into the recipe says what it wants said.
+        facts = DiskFacts("", "", plan.recipe.disk.firmware, manifest.found if manifest else {})
     else:
         version = DISTRIBUTIONS[base.distribution].releases[base.release]
         facts = DiskFacts(base.distribution, version, plan.recipe.disk.firmware)
     return derive(plan.properties, base.architecture, facts)
 
 
-def _path(plan: Plan, sha256: str, settings: Settings) -> Path:
-    shaping = {name: value for name, value in properties(plan).items() if name in SHAPING}
+def _path(plan: Plan, sha256: str, manifest: Manifest | None, settings: Settings) -> Path:
+    shaping = {name: value for name, value in properties(plan, manifest).items() if name in SHAPING}
     about = document_digest([sha256, plan.checks_digest, sorted(plan.recipe.disk.firmware), shaping])
     return settings.cache_dir / "proofs" / f"{about}.json"
 
 
-def proof(plan: Plan, sha256: str, settings: Settings) -> Report | None:
+def proof(plan: Plan, manifest: Manifest, settings: Settings) -> Report | None:
     """The last complete report about this image, these checks and firmwares, good or bad; None if there is none."""
     try:
-        report = Report.model_validate_json(_path(plan, sha256, settings).read_bytes())
+        report = Report.model_validate_json(_path(plan, manifest.sha256, manifest, settings).read_bytes())
     except (OSError, ValueError):
         return None
-    return report if report.complete and report.sha256 == sha256 else None
+    return report if report.complete and report.sha256 == manifest.sha256 else None
 
 
-def keep_proof(plan: Plan, report: Report, settings: Settings) -> None:
-    """Keep a complete report."""
-    write_text(_path(plan, report.sha256, settings), report.model_dump_json(indent=2) + "\n")
+def keep_proof(plan: Plan, report: Report, manifest: Manifest | None, settings: Settings) -> None:
+    """Keep a complete report; without a ``manifest`` it is about another image than the plan's."""
+    write_text(_path(plan, report.sha256, manifest, settings), report.model_dump_json(indent=2) + "\n")

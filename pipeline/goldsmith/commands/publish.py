@@ -23,7 +23,7 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
     documents, lines = [], []
     for plan in work.planned(args.recipes, context.settings):
         image = work.existing(plan, context)
-        there = work.published(plan, image.manifest.sha256, context.settings)
+        there = work.published(plan, image.manifest, context.settings)
         entry = there or work.publish(plan, image, context)
         documents.append(
             {

@@ -40,13 +40,12 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
 
 
 def _run(plan: Plan, context: Context, *, recover_registry: bool) -> tuple[dict[str, Any], str, ExitCode]:
-    from goldsmith.bake.build import build
     from goldsmith.commands import proofs, verification, work
     from goldsmith.commands.verify import exit_code
     from goldsmith.verify.report import as_text
 
     name, target = plan.recipe.name, str(plan.recipe.source or plan.recipe.name)
-    built = build(plan, context.settings, context.progress, recover_registry=recover_registry)
+    built = work.build(plan, context, recover_registry=recover_registry)
     sha256 = built.manifest.sha256
     document: dict[str, Any] = {
         "name": name,
@@ -54,17 +53,17 @@ def _run(plan: Plan, context: Context, *, recover_registry: bool) -> tuple[dict[
         "built": not built.cached,
         "reasons": list(built.reasons),
     }
-    report = proofs.proof(plan, sha256, context.settings)
+    report = proofs.proof(plan, built.manifest, context.settings)
     fresh = report is None or report.status != "pass"
     if report is None or fresh:
-        report = verification.verified(plan, built.image, target, context)
+        report = verification.verified(plan, built, target, context)
     folder = verification.reports_folder(name, context.settings)
     document |= {"verified": fresh, "status": report.status, "report": report.model_dump(mode="json")}
     if report.status != "pass":
         document |= {"published": False, "image": str(built.image)}
         text = f"{as_text(report)}{name}: not published; report.html, consoles and screens: {folder}"
         return document, text, exit_code(report)
-    there = work.published(plan, sha256, context.settings)
+    there = work.published(plan, built.manifest, context.settings)
     entry = there or work.publish(plan, built, context)
     document |= {"published": there is None, "image": str(entry.image)}
     if built.cached and not fresh and there:

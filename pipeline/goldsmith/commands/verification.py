@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from goldsmith.bake.build import Built
 from goldsmith.boot import accelerator
 from goldsmith.boot.properties import firmware_from, not_applied
 from goldsmith.boot.seed import Datasource
@@ -66,25 +67,26 @@ def name_of(image: Path) -> str:
 
 def verified(
     plan: Plan,
-    image: Path,
+    image: Path | Built,
     target: str,
     context: Context,
     part: Selection | None = None,
     recipe: Path | None = None,
 ) -> Report:
-    """Verify an image by the plan's checks, now.  A report about all of them is kept as its proof.
+    """Verify an image by the plan's checks, now: the plan's own, or another's file.
 
-    The report is left in ``reports_folder`` in each of its forms.  ``recipe`` is given where ``target`` is an image:
-    the commands that repeat a check need both.
+    A report about all of them is kept as its proof.  The report is left in ``reports_folder`` in each of its forms.
+    ``recipe`` is given where ``target`` is an image: the commands that repeat a check need both.
     """
     part = part or Selection()
-    published = {**properties(plan), **part.properties}
+    file, manifest = (image.image, image.manifest) if isinstance(image, Built) else (image, None)
+    published = {**properties(plan, manifest), **part.properties}
     firmwares = part.firmwares or plan.boots_with
     report = _verified(
-        image, plan.recipe.name, (*plan.checks, *part.user_checks), firmwares, published, target, context, part
+        file, plan.recipe.name, (*plan.checks, *part.user_checks), firmwares, published, target, context, part
     )
     if report.complete and part.whole and set(firmwares) == set(plan.boots_with):
-        keep_proof(plan, report, context.settings)
+        keep_proof(plan, report, manifest, context.settings)
     return _kept(report, _options(part, recipe), context)
 
 

@@ -102,7 +102,7 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
         on_failure=Debugger(context) if args.debug else None,
     )
     if plan:
-        image = work.existing(plan, context).image if is_recipe else args.target
+        image = work.existing(plan, context) if is_recipe else args.target
         report = verification.verified(plan, image, target, context, part, args.recipe)
     else:
         report = verification.verified_alone(args.target, target, context, part)

@@ -7,12 +7,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from goldsmith import doctor
+from goldsmith.bake import build as bakery
 from goldsmith.bake.build import IMAGE, MANIFEST, Built, Standing, look
 from goldsmith.commands.context import Context
 from goldsmith.commands.proofs import proof, properties
 from goldsmith.errors import GoldsmithError, HostError, InputError, Problem
 from goldsmith.host.progress import Progress
 from goldsmith.images import base
+from goldsmith.inspection.look import followed
 from goldsmith.publish import catalogue
 from goldsmith.recipe.loader import load
 from goldsmith.recipe.plan import Plan, make_plan
@@ -65,6 +67,13 @@ def is_published(plan: Plan, settings: Settings) -> bool:
     return entry is not None and entry.manifest.recipe_digest == plan.digest
 
 
+def build(plan: Plan, context: Context, *, again: bool = False, recover_registry: bool = False) -> Built:
+    """The plan's image, built where the store has none that is current.  Raises as ``goldsmith.bake.build.build``."""
+    return bakery.build(
+        plan, context.settings, context.progress, again=again, recover_registry=recover_registry, follow=followed
+    )
+
+
 def built(plan: Plan, standing: Standing) -> Built:
     """The image that the store has for this plan.  Raises InputError where there is none."""
     if standing.artefact is None:
@@ -85,26 +94,26 @@ def existing(plan: Plan, context: Context) -> Built:
 def proven(plan: Plan, manifest: Manifest, report: Report | None) -> Manifest:
     """The manifest as it is published: with verdicts and properties."""
     with_verdicts = attached(manifest, report) if report else manifest
-    return with_verdicts.model_copy(update={"properties": properties(plan)})
+    return with_verdicts.model_copy(update={"properties": properties(plan, manifest)})
 
 
-def published(plan: Plan, sha256: str, settings: Settings) -> catalogue.Entry | None:
+def published(plan: Plan, manifest: Manifest, settings: Settings) -> catalogue.Entry | None:
     """What the catalogue holds of this recipe, if it is this image with this proof and these properties."""
-    report = proof(plan, sha256, settings)
+    report = proof(plan, manifest, settings)
     try:
         entry = catalogue.current(plan.recipe.name, settings)
     except GoldsmithError:
         # Damaged, or of another time: to be published again.
         return None
-    if entry is None or report is None or entry.manifest.sha256 != sha256:
+    if entry is None or report is None or entry.manifest.sha256 != manifest.sha256:
         return None
-    same = entry.manifest.verdicts == report.verdicts and entry.manifest.properties == properties(plan)
+    same = entry.manifest.verdicts == report.verdicts and entry.manifest.properties == properties(plan, manifest)
     return entry if same else None
 
 
 def publish(plan: Plan, image: Built, context: Context) -> catalogue.Entry:
     """Put the image into the catalogue.  Raises CheckFailedError or InputError where it is not proven."""
-    manifest = proven(plan, image.manifest, proof(plan, image.manifest.sha256, context.settings))
+    manifest = proven(plan, image.manifest, proof(plan, image.manifest, context.settings))
     made = datetime.datetime.fromtimestamp(int(image.image.stat().st_mtime), datetime.UTC)
     sbom = spdx_document(
         manifest.name,
@@ -114,4 +123,5 @@ def publish(plan: Plan, image: Built, context: Context) -> catalogue.Entry:
         created=made.strftime("%Y-%m-%dT%H:%M:%SZ"),
     )
     with context.progress.step(f"publish {manifest.name}"):
-        return catalogue.publish(image.image, manifest, sbom, context.settings)
+        kept = sorted(image.image.parent.glob(f"*{manifests.KEPT}"))
+        return catalogue.publish(image.image, manifest, sbom, context.settings, kept)

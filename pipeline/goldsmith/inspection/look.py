@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from goldsmith.boot.accelerator import Accelerator
 from goldsmith.errors import HarnessError, InputError
@@ -81,6 +82,21 @@ def inspected(image: Image, rules: Sequence[Rule], accelerator: Accelerator) -> 
             hint="an encrypted disk, a disk of data, or a file system that is damaged looks so",
         )
     return inspection
+
+
+def followed(handle: Any, device: str, scale: float) -> dict[str, str]:
+    """The Glance properties that follow from a disk in an appliance in which its system was found already.
+
+    ``handle`` is the appliance's guestfs.GuestFS, with nothing mounted, before and after.  Raises HarnessError.
+    """
+    running = Appliance(handle, {_DISK: device}, None, scale)
+    with running.disk(_DISK):
+        disk = storage(handle, device)
+    seen = [_seen(running, system, disk, (), scale) for system in running.systems(again=False)]
+    if (missing := unknowns([disk, *(each.facts for each in seen)])) and not running.answers():
+        raise HarnessError(f"the appliance ended while the image was looked at: {missing[-1].why}")
+    (only,) = seen
+    return {each.name: each.value for each in only.properties}
 
 
 def _seen(running: Appliance, system: System, disk: Storage, rules: Sequence[Rule], scale: float) -> Seen:

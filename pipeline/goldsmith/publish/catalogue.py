@@ -1,7 +1,8 @@
 """The local catalogue: a folder with each image, its manifest, its bill of materials and its Glance properties.
 
 NAME.qcow2, NAME.spdx.json and NAME.properties.json get their names first and NAME.json, the manifest, last.  A
-reader goes by the manifest: its sha256 tells whether the image beside it is the one it speaks of.
+reader goes by the manifest: its sha256 tells whether the image beside it is the one it speaks of.  Of a Windows the
+hives that were changed stand beside it as they were, as NAME.SYSTEM.before.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from goldsmith.errors import CheckFailedError, InputError
 from goldsmith.host.files import file_digest, locked, require_space, sync
 from goldsmith.settings import Settings
 from goldsmith.store import manifest as manifests
-from goldsmith.store.manifest import BUILT_IN, SETTLED, Manifest
+from goldsmith.store.manifest import BUILT_IN, KEPT, SETTLED, Manifest
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]*")
 
@@ -48,8 +49,10 @@ def require_proof(manifest: Manifest) -> None:
         raise InputError(f"has no verdicts of a boot with {' and '.join(missing)}", where=manifest.name, hint=again)
 
 
-def publish(image: Path, manifest: Manifest, sbom: Mapping[str, Any], settings: Settings) -> Entry:
-    """Put an image into the catalogue in place of the former one of its name.
+def publish(
+    image: Path, manifest: Manifest, sbom: Mapping[str, Any], settings: Settings, kept: Iterable[Path] = ()
+) -> Entry:
+    """Put an image into the catalogue in place of the former one of its name, and ``kept`` files beside it.
 
     Raises CheckFailedError or InputError as ``require_proof`` does, and InputError where the image is not the one
     that the manifest speaks of; the catalogue is then as it was.
@@ -62,10 +65,12 @@ def publish(image: Path, manifest: Manifest, sbom: Mapping[str, Any], settings: 
     with locked(folder / ".lock"):
         _sweep(folder)
         with _staging(folder) as staging:
-            return _switch(staging, folder, image, manifest, sbom)
+            return _switch(staging, folder, image, manifest, sbom, kept)
 
 
-def _switch(staging: Path, folder: Path, image: Path, manifest: Manifest, sbom: Mapping[str, Any]) -> Entry:
+def _switch(
+    staging: Path, folder: Path, image: Path, manifest: Manifest, sbom: Mapping[str, Any], kept: Iterable[Path]
+) -> Entry:
     name = manifest.name
     staged = staging / f"{name}.qcow2"
     copy_file(image, staged)
@@ -82,12 +87,19 @@ def _switch(staging: Path, folder: Path, image: Path, manifest: Manifest, sbom: 
     }
     for file_name, text in contents.items():
         (staging / file_name).write_text(text)
-    order = [staged.name, *contents]
+    files = {f"{name}.{path.name}": path for path in kept}
+    for file_name, path in files.items():
+        copy_file(path, staging / file_name)
+    order = [staged.name, *files, *contents]
     for file_name in order:
         (staging / file_name).chmod(0o644)
         sync(staging / file_name)
     for file_name in order:
         (staging / file_name).replace(folder / file_name)
+    of_this_name = re.compile(rf"{re.escape(name)}\.[^.]+{re.escape(KEPT)}")
+    for former in folder.iterdir():
+        if of_this_name.fullmatch(former.name) and former.name not in files:
+            former.unlink()
     sync(folder)
     return Entry(folder / staged.name, manifest)
 

@@ -18,6 +18,8 @@ Layer = Literal["offline", "live", "shutdown", "screen", "network"]
 #: the element that goldsmith's own checks are reported under, and the one that proves a boot
 BUILT_IN = "goldsmith"
 SETTLED = "settled"
+#: how the names of files end that were changed in a base image, and are kept beside the manifest as they were
+KEPT = ".before"
 
 
 class _Document(BaseModel):
@@ -82,6 +84,9 @@ class Manifest(_Document):
     elements: tuple[UsedElement, ...]
     packages: tuple[PackageFact, ...] = ()
     properties: dict[str, str] = {}
+    found: dict[str, str] = Field(
+        default={}, description="Properties that follow from what is on the disk, where the base is an image"
+    )
     firmware: tuple[Firmware, ...] = Field(description="What the image is proven to boot with; nothing for a Windows")
     sha256: str = _SHA256
     sha512: str = Field(pattern=r"^[0-9a-f]{128}$")

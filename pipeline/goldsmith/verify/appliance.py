@@ -168,7 +168,7 @@ def handle_of(image: Path, image_format: str, accelerator: Accelerator) -> Itera
 class Appliance:
     """A running appliance; ``tree`` and ``system`` mount one root file system at a time."""
 
-    def __init__(self, handle: Any, devices: Mapping[str, str], plug: HotPlug, scale: float) -> None:
+    def __init__(self, handle: Any, devices: Mapping[str, str], plug: HotPlug | None, scale: float) -> None:
         self._handle = handle
         self._devices = dict(devices)
         self._plug = plug
@@ -176,6 +176,8 @@ class Appliance:
 
     def add(self, name: str, disk: Path, disk_format: str) -> None:
         """Take in another disk while the appliance runs; it is not written to.  Raises HarnessError."""
+        if self._plug is None:
+            raise HarnessError("was not launched to take in other disks", where="libguestfs")
         with guestfs.watchdog(DISK_SECONDS * self._scale):
             self._devices[name] = self._plug.add(disk, disk_format)
 
@@ -193,14 +195,16 @@ class Appliance:
                 with contextlib.suppress(RuntimeError):
                     self._handle.umount_all()
 
-    def systems(self) -> list[System]:
+    def systems(self, *, again: bool = True) -> list[System]:
         """The operating systems on all disks, by their roots; LVM and btrfs are seen through.
 
-        Takes seconds.  Raises HarnessError where the disks cannot be read.
+        Takes seconds, but for what was found before and is not looked for ``again``.  Raises HarnessError where the
+        disks cannot be read.
         """
         handle = self._handle
+        look = handle.inspect_os if again else handle.inspect_get_roots
         with guestfs.watchdog(DISK_SECONDS * self._scale):
-            roots = sorted(guestfs.call(lambda: list(handle.inspect_os()), "libguestfs"))
+            roots = sorted(guestfs.call(lambda: list(look()), "libguestfs"))
             return [guestfs.call(partial(_system, handle, root), root) for root in roots]
 
     @contextlib.contextmanager

@@ -76,7 +76,15 @@ class Oven:
         folder.mkdir()
         progress = Progress(stream=self.said)
         progress.finished.append(("of another recipe", 1.0))
-        bake._bake(make_plan(recipe=recipe, environment=variables), archive, self.settings, progress, folder)
+        bake._bake(
+            make_plan(recipe=recipe, environment=variables),
+            archive,
+            self.settings,
+            progress,
+            folder,
+            recover_registry=False,
+            follow=None,
+        )
         return folder
 
 

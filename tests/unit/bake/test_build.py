@@ -17,6 +17,7 @@ from bake_help import EPOCH, RELEASE, Mirror, make_plan
 from goldsmith.bake import build as bake
 from goldsmith.bake.archive import Archive
 from goldsmith.bake.build import Built, build, look, mirrors_for
+from goldsmith.bake.offline.session import Follow
 from goldsmith.errors import ExitCode, HostError, InputError
 from goldsmith.host.apt_sources import Mirrors
 from goldsmith.host.progress import Progress
@@ -53,7 +54,18 @@ class Bakery:
     trouble: Callable[[], None] | None = None
     said: io.StringIO = field(default_factory=io.StringIO)
 
-    def bake(self, plan: Plan, archive: Archive | None, settings: Settings, progress: Progress, folder: Path) -> None:
+    def bake(
+        self,
+        plan: Plan,
+        archive: Archive | None,
+        settings: Settings,
+        progress: Progress,
+        folder: Path,
+        *,
+        recover_registry: bool,
+        follow: Follow | None,
+    ) -> None:
+        assert not recover_registry and follow is None
         self.baked.append(archive)
         content = f"image {len(self.baked)}".encode()
         (folder / bake.IMAGE).write_bytes(content)

@@ -336,10 +336,11 @@ def test_a_recipe_brings_its_image_its_properties_and_its_firmware(
 ) -> None:
     recipe = tmp_path / "recipe.yaml"
     plan = SimpleNamespace(recipe=SimpleNamespace(disk=SimpleNamespace(firmware=("uefi", "bios"))))
+    made = SimpleNamespace()
     found = {"hw_vif_model": "e1000", "hw_video_model": "cirrus", "hw_watchdog_action": "reset", "os_type": "linux"}
     monkeypatch.setattr(work, "planned", lambda paths, settings: [plan] if list(paths) == [recipe] else [])
-    monkeypatch.setattr(proofs, "properties", lambda of: found if of is plan else {})
-    monkeypatch.setattr(work, "existing", lambda of, context: SimpleNamespace(image=disk))
+    monkeypatch.setattr(proofs, "properties", lambda of, manifest: found if (of, manifest) == (plan, made) else {})
+    monkeypatch.setattr(work, "existing", lambda of, context: SimpleNamespace(image=disk, manifest=made))
     booted: list[Wanted] = []
 
     def run(wanted: Wanted, context: object) -> boot_session.Done:

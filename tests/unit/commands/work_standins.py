@@ -9,6 +9,7 @@ from typing import Any
 
 from goldsmith.bake import build as bake
 from goldsmith.bake.build import Built, Standing
+from goldsmith.bake.offline.session import Follow
 from goldsmith.commands import work
 from goldsmith.doctor import Finding
 from goldsmith.recipe.plan import Plan
@@ -75,7 +76,9 @@ class World:
         artefact = ArtefactStore(self.folder / "cache/artefacts").get("image", plan.digest)
         return Standing(artefact, () if artefact else ("no image of this recipe was built yet",), None)
 
-    def build(self, plan: Plan, settings: object, progress: object, *, again: bool = False) -> Built:
+    def build(
+        self, plan: Plan, settings: object, progress: object, *, again: bool, recover_registry: bool, follow: Follow
+    ) -> Built:
         standing = self.look(plan, settings, progress)
         if standing.artefact and not again:
             return work.built(plan, standing)

@@ -61,6 +61,22 @@ def build(folder: Path, content: bytes = b"image one", verdicts: tuple[Verdict, 
     return image, manifest
 
 
+def test_hives_as_they_were_stand_beside_the_image_until_one_without_them_comes(
+    tmp_path: Path, settings: Settings
+) -> None:
+    image, manifest = build(tmp_path)
+    hives = [tmp_path / "SYSTEM.before", tmp_path / "SOFTWARE.before"]
+    for hive in hives:
+        hive.write_bytes(hive.name.encode())
+    other = settings.images_dir / "debian-13.5.SYSTEM.before"
+    catalogue.publish(image, manifest, SBOM, settings, hives)
+    other.touch()
+    assert (settings.images_dir / "debian-13.SYSTEM.before").read_bytes() == b"SYSTEM.before"
+    catalogue.publish(image, manifest, SBOM, settings, hives[1:])
+    left = {path.name for path in settings.images_dir.glob("*.before")}
+    assert left == {"debian-13.SOFTWARE.before", other.name}
+
+
 def test_what_is_published_is_current(tmp_path: Path, settings: Settings) -> None:
     image, manifest = build(tmp_path)
     assert catalogue.current("debian-13", settings) is None

@@ -6,6 +6,8 @@ from goldsmith.errors import InputError
 from goldsmith.publish.properties import DiskFacts, derive
 
 BOTH = DiskFacts("debian", "13", ("bios", "uefi"))
+#: what was found in a base image
+SERVER = {"os_type": "windows", "os_distro": "windows", "hw_disk_bus": "ide", "hw_firmware_type": "bios"}
 
 
 def test_the_disk_is_told_in_glances_words() -> None:
@@ -16,6 +18,11 @@ def test_the_disk_is_told_in_glances_words() -> None:
         "os_type": "linux",
         "os_version": "13",
     }
+
+
+def test_what_was_found_in_a_base_image_is_said_unless_the_recipe_says_otherwise() -> None:
+    found = derive({"hw_disk_bus": "virtio"}, "amd64", DiskFacts("", "", ("bios", "uefi"), SERVER))
+    assert found == {**SERVER, "architecture": "x86_64", "hw_disk_bus": "virtio"}
 
 
 def test_an_image_for_one_firmware_says_so() -> None:
@@ -32,6 +39,9 @@ def test_a_choice_between_both_firmwares_is_kept() -> None:
         ({"os_type": "Windows"}, BOTH, ["os_type"]),
         ({"hw_firmware_type": "bios"}, DiskFacts("debian", "13", ("uefi",)), ["hw_firmware_type"]),
         ({"hw_firmware_type": "coreboot"}, BOTH, ["hw_firmware_type"]),
+        ({"os_type": "linux"}, DiskFacts("", "", ("bios",), SERVER), ["os_type"]),
+        ({"os_type": "Windows"}, DiskFacts("", "", ("bios",), SERVER), ["os_type"]),
+        ({}, DiskFacts("", "", ("uefi",), SERVER), ["firmware"]),
         ({"architecture": "aarch64", "os_distro": "ubuntu"}, BOTH, ["architecture", "os_distro"]),
     ],
 )

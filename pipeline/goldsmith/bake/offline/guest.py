@@ -45,8 +45,10 @@ class System:
 class Guest:
     """A mounted image; every call raises HarnessError where the appliance fails."""
 
-    def __init__(self, handle: Any, system: System, where: str, scale: float) -> None:
+    def __init__(self, handle: Any, device: str, system: System, where: str, scale: float) -> None:
         self.handle = handle
+        #: the image's disk in the appliance
+        self.device = device
         self.system = system
         self.where = where
         self.scale = scale
@@ -93,11 +95,11 @@ def opened(overlay: Path, where: str, accelerator: Accelerator, *, network: bool
     ``where`` names the image in errors.  Raises InputError for an image without a system, with several, with one of
     another architecture, or with a file system that cannot be mounted for writing; HarnessError for the appliance.
     """
-    with guestfs.launched([(overlay, "qcow2")], accelerator, readonly=False, network=network) as (handle, _):
+    with guestfs.launched([(overlay, "qcow2")], accelerator, readonly=False, network=network) as (handle, (device,)):
         with guestfs.watchdog(CALL_SECONDS * accelerator.scale):
             system = _system(handle, where)
             _mount(handle, system, where)
-        guest = Guest(handle, system, where, accelerator.scale)
+        guest = Guest(handle, device, system, where, accelerator.scale)
         yield guest
         # What is written late shows its errors here.
         guest.call("umount_all")

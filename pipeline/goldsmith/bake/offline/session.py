@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from goldsmith.bake.disk import COMPRESSION_SECONDS, compression
 from goldsmith.bake.offline import linux, windows
@@ -22,6 +23,9 @@ from goldsmith.settings import Settings
 from goldsmith.store.manifest import PackageFact
 
 _TOOL_SECONDS = 60.0
+#: from a guestfs.GuestFS with nothing mounted, a disk's device in it, and what deadlines are multiplied by, to the
+#: Glance properties that follow from the disk
+Follow = Callable[[Any, str, float], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class Customised:
     left_out: dict[str, str]
     #: hives of a Windows as they were before
     kept: tuple[Path, ...] = ()
+    #: what ``follow`` gave
+    found: Mapping[str, str] = field(default_factory=dict)
 
 
 def customise(
@@ -49,11 +55,12 @@ def customise(
     origin: str,
     mirrors_of: Callable[[str], Mirrors] | None,
     recover_registry: bool = False,
+    follow: Follow | None = None,
 ) -> Customised:
     """Apply a plan's elements to ``base``, a file that was found safe to open, and write a qcow2 of its own.
 
     ``scratch`` is an empty folder; ``origin`` names the base in errors.  ``mirrors_of`` says where the packages of a
-    distribution come from, None where none may be installed.
+    distribution come from, None where none may be installed.  ``follow`` is asked of the finished disk.
     Raises InputError for elements or an image that do not go together, CommandFailedError where a script fails,
     HarnessError for the appliance.
     """
@@ -67,6 +74,7 @@ def customise(
     log_file.unlink(missing_ok=True)
     packages: tuple[PackageFact, ...] = ()
     kept: tuple[Path, ...] = ()
+    found: Mapping[str, str] = {}
     with contextlib.ExitStack() as stack:
         with progress.step("offline: open the image"):
             guest = stack.enter_context(opened(overlay, origin, accelerator, network=mirrors_of is not None))
@@ -79,9 +87,13 @@ def customise(
             ).packages
         with progress.step("offline: free what is unused"):
             _trim(guest)
+        if follow:
+            with progress.step("offline: the properties that follow"):
+                guest.call("umount_all")
+                found = follow(guest.handle, guest.device, guest.scale)
     with progress.step("compressed qcow2"):
         run(compression(overlay, "qcow2", target), deadline=COMPRESSION_SECONDS)
-    return Customised(guest.system, packages, _virtual_size(target, "qcow2"), chosen.left_out, kept)
+    return Customised(guest.system, packages, _virtual_size(target, "qcow2"), chosen.left_out, kept, found)
 
 
 def _require_fitting(guest: Guest, plan: Plan, chosen: Selection) -> None:

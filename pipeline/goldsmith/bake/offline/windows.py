@@ -20,6 +20,7 @@ from goldsmith.host.regf import HEAD_SIZE, read_head
 from goldsmith.recipe import clock
 from goldsmith.recipe.plan import Plan
 from goldsmith.recipe.registry import Entry
+from goldsmith.store.manifest import KEPT
 
 _CONFIG = "/Windows/System32/config"
 _LOGS = (".LOG1", ".LOG2")
@@ -51,7 +52,7 @@ def customise(guest: Guest, plan: Plan, scratch: Path, *, recover: bool, progres
         for hive, entries in sorted(by_hive.items()):
             assert table is not None
             place = guest.in_any_case(f"{_CONFIG}/{hive}")
-            before, local = scratch / f"{hive}.before", scratch / hive
+            before, local = scratch / f"{hive}{KEPT}", scratch / hive
             guest.call("download", place, str(local))
             guest.call("download", place, str(before))
             if recover:
