@@ -1,4 +1,4 @@
-"""Disks with a Linux in places that are not plain: LVM, btrfs subvolumes, a /boot of its own.
+"""Disks with a Linux in places that are not plain: LVM, btrfs subvolumes, a /boot of its own, another processor.
 
 libguestfs makes them in one launch, because the host's kernel may know none of this; the Linux is a few files.
 """
@@ -31,18 +31,24 @@ FILES = {
 PROGRAMS = ("/usr/bin/cloud-init", "/usr/bin/systemctl", "/usr/sbin/dhclient", "/usr/sbin/ifup", "/usr/sbin/qemu-ga")
 
 
+#: of an ELF header: where the machine stands, and a number for it
+_MACHINE, _AARCH64 = 18, 183
+
+
 @dataclass(frozen=True)
 class LinuxDisks:
-    """Three disks in ``folder``: lvm.raw, btrfs.raw and boot.raw."""
+    """Disks in ``folder``: lvm.raw, btrfs.raw, boot.raw, and foreign.raw, whose programs are for aarch64."""
 
     folder: Path
     accelerator: Accelerator
+    #: a tar of a Linux that is more than a few files, for all but the foreign one
+    tree: Path | None = None
 
     def make(self) -> dict[str, Path]:
         # The bindings are the distribution's; see setup/prepare.
         import guestfs
 
-        disks = {name: self.folder / f"{name}.raw" for name in ("lvm", "btrfs", "boot")}
+        disks = {name: self.folder / f"{name}.raw" for name in ("lvm", "btrfs", "boot", "foreign")}
         handle = guestfs.GuestFS(python_return_dict=True)
         environment = self.accelerator.libguestfs_environment
         handle.set_backend(environment["LIBGUESTFS_BACKEND"])
@@ -56,6 +62,7 @@ class LinuxDisks:
         self._lvm(handle, "/dev/sda")
         self._btrfs(handle, "/dev/sdb")
         self._boot(handle, "/dev/sdc")
+        self._foreign(handle, "/dev/sdd")
         handle.shutdown()
         handle.close()
         return disks
@@ -68,7 +75,7 @@ class LinuxDisks:
         handle.part_set_mbr_id(device, 2, 0x8E)
         handle.pvcreate(f"{device}2")
         handle.vgcreate("system", [f"{device}2"])
-        handle.lvcreate("root", "system", 256)
+        handle.lvcreate("root", "system", 360)
         handle.mkfs("ext4", f"{device}1", label="boot")
         handle.mkfs("ext4", "/dev/system/root", label="root")
         self._fill(handle, {"/": "/dev/system/root", "/boot": f"{device}1"})
@@ -96,11 +103,29 @@ class LinuxDisks:
             handle.mkfs("ext4", f"{device}{number}", label=label)
         self._fill(handle, {"/": f"{device}3", "/boot": f"{device}1", "/var": f"{device}2"})
 
+    def _foreign(self, handle: Any, device: str) -> None:
+        handle.part_disk(device, "mbr")
+        handle.mkfs("ext4", f"{device}1")
+        handle.mount(f"{device}1", "/")
+        for path, content in {**FILES, "/etc/fstab": "/dev/sda1 / ext4 defaults 0 0\n"}.items():
+            handle.mkdir_p(path.rpartition("/")[0])
+            handle.write(path, content.encode())
+        if self.tree:
+            handle.tar_in(str(self.tree), "/")
+        for folder in ("/bin", "/dev", "/proc"):
+            handle.mkdir_p(folder)
+        program = bytearray(_small_program().read_bytes()[:4096])
+        program[_MACHINE : _MACHINE + 2] = _AARCH64.to_bytes(2, "little")
+        handle.write("/bin/ls", bytes(program))
+        handle.umount_all()
+
     def _fill(self, handle: Any, mounts: dict[str, str], fstab: dict[str, str] | None = None) -> None:
         for folder in sorted(mounts, key=len):
             if folder != "/":
                 handle.mkdir_p(folder)
             handle.mount(mounts[folder], folder)
+        if self.tree:
+            handle.tar_in(str(self.tree), "/")
         for folder in ("/bin", "/dev", "/proc", "/etc", "/boot/grub", "/usr/bin", "/usr/sbin"):
             handle.mkdir_p(folder)
         lines = fstab or {folder: f"{device} {folder} ext4 defaults 0 0" for folder, device in mounts.items()}
@@ -108,6 +133,10 @@ class LinuxDisks:
         text = "".join(f"{line}\n" for line in lines.values())
         for device in ("/dev/sdb", "/dev/sdc"):
             text = text.replace(device, "/dev/sda")
+        if self.tree:
+            handle.write("/etc/fstab", text.encode())
+            handle.umount_all()
+            return
         for path, content in {**FILES, "/etc/fstab": text, "/boot/grub/grub.cfg": MENU}.items():
             handle.mkdir_p(path.rpartition("/")[0])
             handle.write(path, content.encode())

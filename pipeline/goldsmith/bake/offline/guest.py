@@ -18,7 +18,7 @@ from goldsmith.errors import HarnessError, InputError
 #: seconds on the reference host, for whatever is not given a deadline of its own
 CALL_SECONDS = 600.0
 #: libguestfs's names of architectures whose programs the appliance can run, to Debian's
-ARCHITECTURES = {"x86_64": "amd64"}
+ARCHITECTURES = {"x86_64": "amd64", "i386": "i386"}
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class System:
     distribution: str
     #: "13.0"
     version: str
-    #: Debian's name
+    #: Debian's name, or libguestfs's where no program is to run
     architecture: str
     product: str
     #: folder to device
@@ -113,7 +113,8 @@ def _system(handle: Any, where: str) -> System:
         raise InputError(f"holds {found}; one is needed", where=where, hint="run: goldsmith inspect")
     (root,) = roots
     architecture = handle.inspect_get_arch(root)
-    if architecture not in ARCHITECTURES:
+    # Of a Windows no program is run.
+    if handle.inspect_get_type(root) != "windows" and architecture not in ARCHITECTURES:
         raise InputError(
             f"is for {architecture}; its programs do not run in the appliance, which is x86_64", where=where
         )
@@ -123,7 +124,7 @@ def _system(handle: Any, where: str) -> System:
         type=handle.inspect_get_type(root),
         distribution=handle.inspect_get_distro(root),
         version=f"{major}.{minor}",
-        architecture=ARCHITECTURES[architecture],
+        architecture=ARCHITECTURES.get(architecture, architecture),
         product=handle.inspect_get_product_name(root),
         mounts=dict(handle.inspect_get_mountpoints(root)) or {"/": root},
     )
