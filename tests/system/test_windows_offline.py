@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,10 +17,12 @@ from goldsmith.bake import registry_logs
 from goldsmith.bake.registry_reader import Hive
 from goldsmith.boot import guestfs
 from goldsmith.host.files import file_digest
-from windows_samples import real
+from windows_samples import dword, real
 
 pytestmark = pytest.mark.system
 
+#: of the real hive it is 1 already
+POLICY = ("ControlSet001", "Services", "partmgr", "Parameters")
 CLOCK = "Control\\TimeZoneInformation"
 CONF = b"[DEFAULT]\r\nusername=Admin\r\nreal_time_clock_utc=false\r\n"
 
@@ -34,6 +37,7 @@ class Baked:
     result: Result
 
 
+BESIDE = {"manifest": ".json", "properties": ".properties.json"}
 ALL: tuple[Any, ...] = (
     {"windows-clock": {"hosts": "utc"}},
     "windows-disks-online",
@@ -61,7 +65,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def baked(workshop, folder: Path) -> Baked:
-    base = WindowsDisks(folder).mbr("server", {CLOUDBASE: CONF})
+    base = WindowsDisks(folder).mbr("server", {CLOUDBASE: CONF}, edits={POLICY: {"SanPolicy": dword(2)}})
     before = file_digest(base)
     result = workshop.goldsmith("run", _recipe(folder, "windows-server", base))
     assert result.returncode == 0, result.stderr
@@ -99,7 +103,7 @@ def test_all_else_is_as_it_was(hives: tuple[Path, Path]) -> None:
     differing = {key for key in before.keys() | after.keys() if before.get(key) != after.get(key)}
     assert {"\\".join(key) for key in differing} == {
         f"ControlSet001\\{CLOCK}",
-        "ControlSet001\\Services\\partmgr\\Parameters",
+        "\\".join(POLICY),
         "MountedDevices",
     }
     mounted = ("MountedDevices",)
@@ -113,7 +117,20 @@ def test_libguestfs_sees_what_the_elements_say_and_properties_match(baked: Baked
     assert {verdict["element"] for verdict in verdicts} >= {"windows-clock", "windows-drive-letters"}
     assert {verdict["status"] for verdict in verdicts} == {"pass"}
     assert recipe["report"]["firmware"] == []
-    assert recipe["properties"]["os_type"] == "windows"
+    beside = {name: json.loads((baked.image.with_suffix(suffix)).read_text()) for name, suffix in BESIDE.items()}
+    assert beside["properties"] == beside["manifest"]["properties"]
+    # The elements say os_type; the rest was found in the image, the processor by cmd.exe.
+    assert beside["properties"] == {
+        "architecture": "i686",
+        "hw_disk_bus": "virtio",
+        "hw_firmware_type": "bios",
+        "hw_vif_model": "virtio",
+        "os_distro": "windows",
+        "os_type": "windows",
+        "os_version": "10.0",
+    }
+    kept = baked.image.with_name(f"{baked.image.stem}.SYSTEM.before")
+    assert kept.stat().st_size > 2**20
 
 
 def test_cloudbase_init_will_not_take_it_back(baked: Baked, folder: Path, accelerator) -> None:

@@ -34,15 +34,24 @@ class WindowsDisks:
     folder: Path
 
     def mbr(
-        self, name: str, files: Mapping[str, bytes] | None = None, *, dirty: bool = False, hive: bytes | None = None
+        self,
+        name: str,
+        files: Mapping[str, bytes] | None = None,
+        *,
+        edits: samples.Keys | None = None,
+        dirty: bool = False,
+        hive: bytes | None = None,
     ) -> Path:
-        """C: at the beginning, the system reserved partition after it, active; ``hive`` is its SYSTEM, as it came."""
+        """C: at the beginning, the system reserved partition after it, active.
+
+        SYSTEM is a real one with drivers for virtio and ``edits``, or ``hive``, as it came.
+        """
         system = self.folder / f"{name}.SYSTEM"
         if hive:
             system.write_bytes(hive)
         else:
             samples.real_system(system)
-            samples.edit(system, {**samples.driver("viostor"), **samples.driver("netkvm", 3)})
+            samples.edit(system, {**samples.driver("viostor"), **samples.driver("netkvm", 3), **(edits or {})})
         if dirty:
             samples.make_dirty(system)
         disk = self.folder / f"{name}.raw"

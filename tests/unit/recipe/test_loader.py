@@ -43,6 +43,10 @@ def test_unknown_parameter_in_the_words_of_the_contract(work: Workplace) -> None
     assert problem.suggestion == "did you mean `addresses`"
 
 
+#: why it matters how an os_type is written
+WHY = "nova compares the raw string, and gives all but `windows` the clock of a Linux"
+
+
 @pytest.mark.usefixtures("networkd")
 @pytest.mark.parametrize(
     ("text", "path", "message", "suggestion"),
@@ -152,13 +156,13 @@ def test_unknown_parameter_in_the_words_of_the_contract(work: Workplace) -> None
         (
             "properties: {os_type: Windows}",
             "properties.os_type",
-            "os_type must be exactly `linux` or `windows`, found `Windows`",
+            f"os_type must be exactly `linux` or `windows`, found `Windows`: {WHY}",
             "did you mean `windows`",
         ),
         (
             "properties: {os_type: freebsd}",
             "properties.os_type",
-            "os_type must be exactly `linux` or `windows`, found `freebsd`",
+            f"os_type must be exactly `linux` or `windows`, found `freebsd`: {WHY}",
             None,
         ),
         (
