@@ -22,7 +22,7 @@ from windows_samples import dword, real
 pytestmark = pytest.mark.system
 
 #: of the real hive it is 1 already
-POLICY = ("ControlSet001", "Services", "partmgr", "Parameters")
+POLICY = ("ControlSet001", "services", "partmgr", "Parameters")
 CLOCK = "Control\\TimeZoneInformation"
 CONF = b"[DEFAULT]\r\nusername=Admin\r\nreal_time_clock_utc=false\r\n"
 

@@ -140,7 +140,7 @@ def _mount(handle: Any, system: System, where: str) -> None:
             raise InputError(
                 f"its file system {folder} ({system.mounts[folder]}) cannot be written: {reason}",
                 where=where,
-                hint=_remedy(str(error)),
+                hint=_remedy(str(error), system.type),
             ) from error
 
 
@@ -151,7 +151,8 @@ def _require_writable(handle: Any, folder: str) -> None:
     handle.rm(file)
 
 
-def _remedy(message: str) -> str | None:
-    if re.search(r"hibernat|unclean|Fast Startup", message, re.IGNORECASE):
+def _remedy(message: str, kind: str) -> str | None:
+    # ntfs-3g mounts what hibernates without a word, and read-only.
+    if kind == "windows" and re.search(r"hibernat|unclean|Fast Startup|Read-only", message, re.IGNORECASE):
         return "start Windows, turn fast startup off (powercfg /h off), and shut it down"
     return None
