@@ -66,7 +66,7 @@ def command(hardware: Hardware, accelerator: Accelerator) -> list[str]:
     argv = [QEMU, "-name", "goldsmith", "-nodefaults", "-no-user-config", "-display", "none", "-S"]
     machine = f"{shape.machine},smm=on" if shape.secure_boot else shape.machine
     argv += ["-machine", f"{machine},accel={accelerator.name}", "-cpu", _cpu(shape, accelerator)]
-    argv += ["-smp", str(hardware.cpus), "-m", str(hardware.memory), *_video(hardware)]
+    argv += ["-smp", str(hardware.cpus or accelerator.processors), "-m", str(hardware.memory), *_video(hardware)]
     argv += ["-smbios", f"type=1,manufacturer=OpenStack Foundation,product=OpenStack Nova,uuid={hardware.uuid}"]
     argv += smbios_credentials(hardware.credentials)
     argv += ["-chardev", "socket,id=qmp,path=qmp.sock,server=on,wait=off", "-mon", "chardev=qmp,mode=control"]
@@ -106,9 +106,9 @@ def _at(device: str, place: topology.Place) -> list[str]:
 
 def _cpu(shape: Shape, accelerator: Accelerator) -> str:
     if shape.windows and accelerator.name == "kvm":
-        return ",".join(["max", *(f"hv-{name}" for name in _HYPERV)])
+        return ",".join([accelerator.cpu, *(f"hv-{name}" for name in _HYPERV)])
     # Under emulation QEMU ends at the first of them that it would have to do.
-    return "max"
+    return accelerator.cpu
 
 
 def _video(hardware: Hardware) -> Iterator[str]:

@@ -70,6 +70,8 @@ def _configure(handle: Any, accelerator: Accelerator) -> None:
     """The accelerator's choice set on the handle, so that no other part of the process sees it."""
     environment = accelerator.libguestfs_environment
     handle.set_backend(environment["LIBGUESTFS_BACKEND"])
+    # QEMU takes the last that it is given.
+    call(partial(handle.config, "-cpu", accelerator.cpu), "libguestfs")
     for setting in environment.get("LIBGUESTFS_BACKEND_SETTINGS", "").split(":"):
         name, _, value = setting.partition("=")
         if name:

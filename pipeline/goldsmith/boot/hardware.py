@@ -81,7 +81,8 @@ class Hardware:
     ports: Sequence[Port] = ()
     uuid: str = "00000000-0000-4000-8000-000000000001"
     memory: int = 1024
-    cpus: int = 2
+    #: by default as many as the accelerator runs well
+    cpus: int | None = None
     #: systemd system credentials handed over by SMBIOS; by default those of the guest channel
     credentials: Mapping[str, bytes] = field(default_factory=guest_channel.credentials)
     #: what starts the guest channel where it is not the credentials, for the error about a silent guest

@@ -26,8 +26,6 @@ from goldsmith.verify import appliance
 #: MiB of a guest's memory, and what QEMU takes beside it
 MEMORY = 1024
 MEMORY_BESIDE = 512
-#: processors of a guest
-CPUS = 2
 #: the disk between the image and the overlay
 LARGER = "larger.qcow2"
 #: what the disk of a boot is larger than the image, as a flavor's is, so that growing can be seen
@@ -56,7 +54,6 @@ class BootPlan:
     shape: Shape = field(default_factory=Shape)
     #: what tells the guest about itself; the metadata service answers, and counts, beside a disk too
     datasource: Datasource = "metadata"
-    cpus: int = CPUS
 
 
 @contextlib.contextmanager
@@ -94,7 +91,6 @@ def lab_machine(
             ports=lab.ports(),
             uuid=instance.uuid,
             memory=MEMORY,
-            cpus=plan.cpus,
             credentials=credentials() if plan.channel.kind == "credential" else {},
             channel_needs=NEEDS[plan.channel.kind],
             shape=dataclasses.replace(plan.shape, guest_agent=True) if by_agent else plan.shape,

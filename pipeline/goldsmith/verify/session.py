@@ -95,7 +95,7 @@ def verify_image(
             channel = channels.chosen(work.image, work.image_format, digest, settings, accelerator, open_disks)
     work = dataclasses.replace(work, channel=channel or work.channel)
     try:
-        with reading(work, to_boot, beside=_room_beside(len(to_boot))) as read_left:
+        with reading(work, to_boot, beside=_room_beside(len(to_boot), accelerator)) as read_left:
             booted = _boot_all(work, to_boot)
             read, differences = read_left(booted)
         verdicts = [*(verdict for one in booted for verdict in one.verdicts), *read]
@@ -153,14 +153,14 @@ def _boot_all(work: Work, firmwares: Sequence[Firmware]) -> list[Booted]:
             raise
 
 
-def _room_beside(boots: int) -> bool:
+def _room_beside(boots: int, accelerator: Accelerator) -> bool:
     """Whether the appliance may run while guests boot.
 
     Where it takes a processor from them nothing is won, and a guest that is not let run gives units up and shows soft
     lockups, which would be held against the image.
     """
     at_once = min(boots, 2 if _room_for_two() else 1)
-    return len(os.sched_getaffinity(0)) > machines.CPUS * at_once
+    return len(os.sched_getaffinity(0)) > accelerator.processors * at_once
 
 
 def _room_for_two() -> bool:

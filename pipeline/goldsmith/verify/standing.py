@@ -178,8 +178,8 @@ def _digest(plan: BootPlan) -> str:
             "datasource": plan.datasource,
             "channel": [plan.channel.kind, guest.probe().decode(), channel.NEEDS[plan.channel.kind]],
             "networks": [dataclasses.asdict(network) for network in NETWORKS],
-            "sizes": [MEMORY, GROWTH, plan.cpus],
-            "qemu": [plan.accelerator.name, run([QEMU, "--version"], deadline=60).stdout],
+            "sizes": [MEMORY, GROWTH, plan.accelerator.processors],
+            "qemu": [plan.accelerator.name, plan.accelerator.cpu, run([QEMU, "--version"], deadline=60).stdout],
         }
     )
 

@@ -23,8 +23,8 @@ BEFORE = json.loads((Path(__file__).parent / "qemu_arguments.json").read_text())
 DISK = Path("/d/image.qcow2")
 FIRST, SECOND = Port("fa:16:3e:00:00:01", "tap0"), Port("fa:16:3e:00:01:01", None)
 CASES = {
-    "bare": (Hardware(None, credentials={}), "tcg"),
-    "bios": (Hardware(DISK, credentials={}, ports=[FIRST, SECOND]), "tcg"),
+    "bare": (Hardware(None, credentials={}, cpus=2), "tcg"),
+    "bios": (Hardware(DISK, credentials={}, ports=[FIRST, SECOND], cpus=2), "tcg"),
     "uefi": (
         Hardware(
             DISK,
@@ -103,7 +103,13 @@ def test_a_clock_is_utc_where_the_guest_is_not_windows() -> None:
     assert "-rtc base=localtime" in words(windows)
     assert "-cpu max,hv-relaxed,hv-vapic,hv-spinlocks=0x1fff,hv-vpindex" in words(windows, "kvm")
     # Emulation has none: QEMU would end.
-    assert "-cpu max -smp" in words(windows, "tcg")
+    assert "-cpu max,-erms,-la57 -smp" in words(windows, "tcg")
+    assert "-cpu max -smp" in words(Hardware(DISK), "kvm")
+
+
+def test_an_emulated_guest_has_one_processor_unless_it_is_said() -> None:
+    assert [words(Hardware(DISK), name).partition("-smp ")[2].split()[0] for name in ("tcg", "kvm")] == ["1", "2"]
+    assert "-smp 4 " in words(Hardware(DISK, cpus=4), "tcg")
 
 
 def test_a_pointer_alone_brings_no_keyboard() -> None:

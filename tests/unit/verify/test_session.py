@@ -9,6 +9,7 @@ import pytest
 from session_standins import Bench, bad, check, found
 from verify_standins import FakeBoot, Said
 
+from goldsmith.boot.accelerator import Accelerator, Name
 from goldsmith.boot.channel import Channel
 from goldsmith.boot.properties import shape_from
 from goldsmith.errors import CheckFailedError, HarnessError, HostError, InputError
@@ -23,7 +24,7 @@ from goldsmith.verify.report import Report
 def test_all_is_asked_once_in_each_layer_and_firmware(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, beside: bool
 ) -> None:
-    monkeypatch.setattr("goldsmith.verify.session._room_beside", lambda boots: beside)
+    monkeypatch.setattr("goldsmith.verify.session._room_beside", lambda boots, accelerator: beside)
     report = bench.verify()
     each: list[tuple[str, str]] = [
         ("goldsmith/settled", "live"),
@@ -48,13 +49,24 @@ def test_all_is_asked_once_in_each_layer_and_firmware(
     reports.require_pass(report)
 
 
-@pytest.mark.parametrize(("processors", "boots", "beside"), [(2, 1, False), (3, 1, True), (4, 2, False), (8, 2, True)])
+@pytest.mark.parametrize(
+    ("name", "processors", "boots", "beside"),
+    [
+        ("kvm", 2, 1, False),
+        ("kvm", 3, 1, True),
+        ("kvm", 4, 2, False),
+        ("kvm", 8, 2, True),
+        ("tcg", 1, 1, False),
+        ("tcg", 2, 1, True),
+        ("tcg", 2, 2, False),
+    ],
+)
 def test_the_appliance_takes_no_processor_from_a_guest(
-    monkeypatch: pytest.MonkeyPatch, processors: int, boots: int, beside: bool
+    monkeypatch: pytest.MonkeyPatch, name: Name, processors: int, boots: int, beside: bool
 ) -> None:
     monkeypatch.setattr("goldsmith.verify.session._room_for_two", lambda: True)
     monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(processors)))
-    assert session._room_beside(boots) is beside
+    assert session._room_beside(boots, Accelerator(name, "a test", {}, 1.0)) is beside
 
 
 def test_what_is_kept(bench: Bench) -> None:
