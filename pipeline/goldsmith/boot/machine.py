@@ -226,7 +226,7 @@ class Machine(Seat):
 
     def resets(self) -> int:
         """How often the machine started over since power-on."""
-        return sum(name == "RESET" for name, _ in self.monitor.events)
+        return self.monitor.resets()
 
     def _forget_translations(self) -> None:
         """Throw away the code that was translated before a reboot, which QEMU does when it loads a snapshot.

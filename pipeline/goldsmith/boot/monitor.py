@@ -9,7 +9,7 @@ import socket
 import threading
 from collections import deque
 from collections.abc import Coroutine
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 from qemu.qmp import QMPClient, QMPError
 from qemu.qmp.qmp_client import ExecuteError
@@ -20,6 +20,16 @@ T = TypeVar("T")
 
 #: events kept in memory
 KEPT_EVENTS = 1000
+#: seconds within which all resets are one start of the machine
+_ONE_START = 0.5
+
+
+class Event(NamedTuple):
+    """What QEMU told unasked, and when: ``seconds`` since the epoch by the host's clock."""
+
+    name: str
+    data: dict[str, Any]
+    seconds: float
 
 
 class Monitor:
@@ -33,7 +43,7 @@ class Monitor:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="qmp", daemon=True)
         self._thread.start()
-        self._events: deque[tuple[str, dict[str, Any]]] = deque(maxlen=KEPT_EVENTS)
+        self._events: deque[Event] = deque(maxlen=KEPT_EVENTS)
         try:
             self._client, self._listening = self._wait(self._connect(connection), "QEMU's monitor did not answer")
         except BaseException:
@@ -51,8 +61,9 @@ class Monitor:
 
     async def _listen(self, client: QMPClient) -> None:
         async for event in client.events:
-            data = event.get("data")
-            self._events.append((str(event["event"]), dict(data) if isinstance(data, dict) else {}))
+            data, stamp = event.get("data"), cast(dict[str, int], event["timestamp"])
+            seconds = stamp["seconds"] + stamp["microseconds"] / 1e6
+            self._events.append(Event(str(event["event"]), dict(data) if isinstance(data, dict) else {}, seconds))
 
     def _wait(self, work: Coroutine[Any, Any, T], what: str, seconds: float | None = None) -> T:
         limit = self._seconds if seconds is None else seconds
@@ -64,9 +75,21 @@ class Monitor:
             raise DeadlineError(what, limit) from None
 
     @property
-    def events(self) -> list[tuple[str, dict[str, Any]]]:
-        """(name, data) of the events so far, oldest first."""
+    def events(self) -> list[Event]:
+        """The events so far, oldest first."""
         return list(self._events)
+
+    def resets(self) -> int:
+        """How often the machine started over.
+
+        SeaBIOS, which finds that it ran before, presses the button again and again until a press takes effect
+        (its ``tryReboot``; five presses were seen): what follows within half a second is the same start.
+        """
+        counted, last = 0, -_ONE_START
+        for event in self._events.copy():
+            if event.name == "RESET" and event.seconds >= last + _ONE_START:
+                counted, last = counted + 1, event.seconds
+        return counted
 
     def execute(self, command: str, arguments: dict[str, Any] | None = None, *, seconds: float | None = None) -> Any:
         """The answer to a QMP command.  Raises HarnessError where QEMU refuses it or is gone."""

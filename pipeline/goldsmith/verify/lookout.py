@@ -16,10 +16,8 @@ from goldsmith.verify.console_rules.watch import STANDSTILL, Watch
 
 #: seconds between two looks
 POLL_SECONDS = 2.0
-#: resets of one start: SeaBIOS, which finds that it ran before, resets the machine once more
-_RESETS_OF_ONE = 2
 #: resets before the first command that are none too many
-MOST_RESETS = 3 * _RESETS_OF_ONE + 1
+MOST_RESETS = 3
 #: screens that are remembered; with so many different ones it is not standing still
 _MOST_SCREENS = 5000
 
@@ -101,7 +99,7 @@ class Lookout:
             self.lost = lost
             return True
         resets = self._machine.resets()
-        if resets > MOST_RESETS + _RESETS_OF_ONE * self._watch.restarts:
+        if resets > MOST_RESETS + self._watch.restarts:
             self._watch.give_up("boot-loop", f"the machine was reset {resets} times")
             return True
         self._discount(self._machine.starved())

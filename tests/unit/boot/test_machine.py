@@ -68,7 +68,7 @@ def test_a_guest_that_ignores_the_button_is_named_with_its_console(tiny: Machine
     with pytest.raises(DeadlineError, match="did not power off") as caught:
         tiny.powerdown(Deadline.after(1))
     assert "hello" in str(caught.value)
-    assert ("POWERDOWN", {}) in tiny.monitor.events
+    assert "POWERDOWN" in [event.name for event in tiny.monitor.events]
     assert tiny.running
     tiny.quit()
     assert not tiny.running
@@ -282,7 +282,7 @@ def test_nics_are_plugged_into_the_slots_behind_and_outlive_a_reset(
         assert "52:54" not in machine.monitor.human("info network")
         machine.reset()
         machine.console.wait_for("hello", Deadline.after(60))
-        assert ("RESET", {"guest": False, "reason": "host-qmp-system-reset"}) in machine.monitor.events
+        assert "host-qmp-system-reset" in [event.data.get("reason") for event in machine.monitor.events]
         # What was plugged in shows as a device once the firmware has seen it.
         assert ethernet_slots(machine) == [3, 4, 5]
 
