@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-import os
 import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from early_jobs import EarlyJobs
 from killed_builds import Remains, kill_while
 from stack_runs import runs
-from system_help import HERE, RECIPE, Result, Workshop
+from system_help import HERE, RECIPE, Result, Workshop, workshop_in
 
 from goldsmith.bake.build import build
 from goldsmith.boot.accelerator import Accelerator, choose
 from goldsmith.host.progress import Progress
 from goldsmith.recipe.loader import load
 from goldsmith.recipe.plan import Plan, make_plan
-from goldsmith.settings import PROJECT_ROOT, from_environment
 from goldsmith.verify.report import Report
 from goldsmith.verify.session import verify_image
 
@@ -44,16 +44,24 @@ def early_guests(request: pytest.FixtureRequest) -> None:
         request.getfixturevalue("runs")
 
 
+@pytest.fixture(scope="session", autouse=True)
+def early(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[EarlyJobs]:
+    """What modules begin early, in a cache that no other test looks into."""
+    modules = {item.module for item in request.session.items if isinstance(item, pytest.Function)}
+    beginners = sorted((m for m in modules if hasattr(m, "begin_early")), key=lambda module: module.__name__)
+    workshop = workshop_in("early-cache", tmp_path_factory.mktemp("images"))
+    jobs = EarlyJobs(workshop, tmp_path_factory.mktemp("early"))
+    try:
+        for module in beginners:
+            module.begin_early(jobs)
+        yield jobs
+    finally:
+        jobs.close()
+
+
 @pytest.fixture(scope="session")
 def workshop(tmp_path_factory: pytest.TempPathFactory) -> Workshop:
-    # The cache stays between runs: images are kept by the digest of their inputs, so nothing stale is ever used.
-    environment = {
-        **os.environ,
-        "GOLDSMITH_CACHE": str(PROJECT_ROOT / "build" / "test-cache"),
-        "GOLDSMITH_IMAGES": str(tmp_path_factory.mktemp("images")),
-        "CI": "true",
-    }
-    return Workshop(environment, from_environment(environment))
+    return workshop_in("test-cache", tmp_path_factory.mktemp("images"))
 
 
 @pytest.fixture(scope="session")

@@ -112,8 +112,7 @@ class LinuxDisks:
             handle.write(path, content.encode())
         if self.tree:
             handle.tar_in(str(self.tree), "/")
-        for folder in ("/bin", "/dev", "/proc"):
-            handle.mkdir_p(folder)
+        _make_folders(handle, "/bin", "/dev", "/proc")
         program = bytearray(_small_program().read_bytes()[:4096])
         program[_MACHINE : _MACHINE + 2] = _AARCH64.to_bytes(2, "little")
         handle.write("/bin/ls", bytes(program))
@@ -126,8 +125,7 @@ class LinuxDisks:
             handle.mount(mounts[folder], folder)
         if self.tree:
             handle.tar_in(str(self.tree), "/")
-        for folder in ("/bin", "/dev", "/proc", "/etc", "/boot/grub", "/usr/bin", "/usr/sbin"):
-            handle.mkdir_p(folder)
+        _make_folders(handle, "/bin", "/dev", "/proc", "/etc", "/boot/grub", "/usr/bin", "/usr/sbin")
         lines = fstab or {folder: f"{device} {folder} ext4 defaults 0 0" for folder, device in mounts.items()}
         # The disk will be the only one, whatever it is now.
         text = "".join(f"{line}\n" for line in lines.values())
@@ -145,6 +143,13 @@ class LinuxDisks:
             handle.write(program, b"#!/bin/sh\n")
             handle.chmod(0o755, program)
         handle.umount_all()
+
+
+def _make_folders(handle: Any, *folders: str) -> None:
+    for folder in folders:
+        # Of a whole tree /bin is a link, which mkdir_p takes for a file.
+        if not handle.exists(folder):
+            handle.mkdir_p(folder)
 
 
 def _small_program() -> Path:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import socket
 import subprocess
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from goldsmith.boot.accelerator import Accelerator
-from goldsmith.settings import PROJECT_ROOT, Settings
+from goldsmith.settings import PROJECT_ROOT, Settings, from_environment
 
 HERE = Path(__file__).parent
 RECIPE = PROJECT_ROOT / "recipes" / "debian-13.yaml"
@@ -58,6 +59,18 @@ class Workshop:
         return Result(done.returncode, document, done.stderr, time.monotonic() - started)
 
 
+def workshop_in(cache: str, images: Path) -> Workshop:
+    """A workshop with a cache of its own, by its name below build/; ``images`` is its catalogue."""
+    # The cache stays between runs: images are kept by the digest of their inputs, so nothing stale is ever used.
+    environment = {
+        **os.environ,
+        "GOLDSMITH_CACHE": str(PROJECT_ROOT / "build" / cache),
+        "GOLDSMITH_IMAGES": str(images),
+        "CI": "true",
+    }
+    return Workshop(environment, from_environment(environment))
+
+
 def claim_all(result: Result, proves: Callable[[str, str, str], None]) -> None:
     """Claim for each element what `goldsmith run` of one recipe asserted, with each firmware."""
     (recipe,) = result.document["recipes"]
@@ -80,7 +93,7 @@ def boot_plainly(image: Path, firmware: str, accelerator: Accelerator, folder: P
     # A short path: a Unix socket's may have 108 bytes.
     monitor = Path(f"/tmp/goldsmith-plain-{firmware}-{id(folder):x}.sock")
     argv = [
-        "qemu-system-x86_64", "-accel", accelerator.name, "-m", "1024", "-smp", "2", "-display", "none",
+        "qemu-system-x86_64", "-accel", accelerator.name, "-m", "1024", "-display", "none",
         "-drive", f"file={disk},format=raw,if=virtio",
         "-serial", f"file:{console}", "-monitor", f"unix:{monitor},server,nowait",
     ]  # fmt: skip

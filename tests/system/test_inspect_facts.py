@@ -2,44 +2,43 @@
 
 from __future__ import annotations
 
+import inspections
 import pytest
-from linux_disks import LinuxDisks
-from windows_disks import GPT_SYSTEM, WindowsDisks
+from early_jobs import EarlyJobs
+from windows_disks import GPT_SYSTEM
 
 from goldsmith.boot.properties import shape_from
-from goldsmith.host.files import file_digest
 
 pytestmark = pytest.mark.system
 
 
-@pytest.fixture(scope="module")
-def windows(tmp_path_factory):
-    return WindowsDisks(tmp_path_factory.mktemp("windows"))
+def begin_early(jobs: EarlyJobs) -> None:
+    jobs.begin("inspections", inspections.inspections)
 
 
 @pytest.fixture(scope="module")
-def linux(tmp_path_factory, accelerator):
-    return LinuxDisks(tmp_path_factory.mktemp("linux"), accelerator).make()
+def inspected(early):
+    """From a disk's name to the document's disk and its only system; the image was not written."""
+    results = early.result("inspections")
 
+    def look(name):
+        done = results[name]
+        assert done.result.returncode in (0, 1), done.result.stderr
+        assert done.unchanged
+        (system,) = done.result.document["systems"]
+        found = values(system)
+        shape_from(found, "uefi" if found.get("hw_firmware_type") == "uefi" else "bios")
+        return done.result.document["disk"], system
 
-def inspected(workshop, disk):
-    """The document's disk and its only system; the image is not written."""
-    before = file_digest(disk)
-    result = workshop.goldsmith("inspect", disk)
-    assert result.returncode in (0, 1), result.stderr
-    assert file_digest(disk) == before
-    (system,) = result.document["systems"]
-    found = values(system)
-    shape_from(found, "uefi" if found.get("hw_firmware_type") == "uefi" else "bios")
-    return result.document["disk"], system
+    return look
 
 
 def values(system):
     return {name: each["value"] for name, each in system["properties"].items()}
 
 
-def test_windows_on_an_mbr(workshop, windows):
-    disk, system = inspected(workshop, windows.mbr("mbr"))
+def test_windows_on_an_mbr(inspected):
+    disk, system = inspected("mbr")
     assert (system["type"], system["name"], system["architecture"]) == (
         "windows",
         "Windows Server 2019 Standard",
@@ -81,8 +80,8 @@ def test_windows_on_an_mbr(workshop, windows):
     }
 
 
-def test_windows_on_a_gpt(workshop, windows):
-    disk, system = inspected(workshop, windows.gpt("gpt"))
+def test_windows_on_a_gpt(inspected):
+    disk, system = inspected("gpt")
     assert (disk["table"]["kind"], system["architecture"]) == ("gpt", "x86_64")
     assert disk["esp"] == "/dev/sda1"
     assert disk["loaders"]["fallback"] == ["x86_64"]
@@ -107,8 +106,8 @@ def test_windows_on_a_gpt(workshop, windows):
     }
 
 
-def test_windows_that_was_not_shut_down(workshop, windows):
-    _, system = inspected(workshop, windows.mbr("dirty", dirty=True))
+def test_windows_that_was_not_shut_down(inspected):
+    _, system = inspected("dirty")
     facts = system["facts"]
     assert (facts["hives"][0]["state"], facts["hives"][0]["sequence"]) == ("dirty", [13985, 13984])
     assert facts["hives"][1]["state"] == "clean"
@@ -130,8 +129,8 @@ def checked(system):
     assert (values(system)["hw_disk_bus"], values(system)["hw_vif_model"]) == ("virtio", "virtio")
 
 
-def test_a_root_on_lvm(workshop, linux):
-    disk, system = inspected(workshop, linux["lvm"])
+def test_a_root_on_lvm(inspected):
+    disk, system = inspected("lvm")
     checked(system)
     assert (system["root"], system["separate_boot"]) == ("/dev/system/root", "/dev/sda1")
     assert disk["logical_volumes"] == ["/dev/system/root"]
@@ -139,8 +138,8 @@ def test_a_root_on_lvm(workshop, linux):
     assert disk["subvolumes"] == []
 
 
-def test_a_root_in_a_btrfs_subvolume(workshop, linux):
-    disk, system = inspected(workshop, linux["btrfs"])
+def test_a_root_in_a_btrfs_subvolume(inspected):
+    disk, system = inspected("btrfs")
     checked(system)
     assert system["root"] == "btrfsvol:/dev/sda1/@"
     assert {"/", "/home"} <= set(system["mounts"])
@@ -148,8 +147,8 @@ def test_a_root_in_a_btrfs_subvolume(workshop, linux):
     assert system["separate_boot"] is None
 
 
-def test_a_boot_of_its_own(workshop, linux):
-    disk, system = inspected(workshop, linux["boot"])
+def test_a_boot_of_its_own(inspected):
+    disk, system = inspected("boot")
     checked(system)
     assert (system["mounts"]["/boot"], system["mounts"]["/var"]) == ("/dev/sda1", "/dev/sda2")
     assert system["separate_boot"] == "/dev/sda1"
