@@ -110,8 +110,6 @@ class LinuxDisks:
         for path, content in {**FILES, "/etc/fstab": "/dev/sda1 / ext4 defaults 0 0\n"}.items():
             handle.mkdir_p(path.rpartition("/")[0])
             handle.write(path, content.encode())
-        if self.tree:
-            handle.tar_in(str(self.tree), "/")
         _make_folders(handle, "/bin", "/dev", "/proc")
         program = bytearray(_small_program().read_bytes()[:4096])
         program[_MACHINE : _MACHINE + 2] = _AARCH64.to_bytes(2, "little")

@@ -65,7 +65,7 @@ def command(hardware: Hardware, accelerator: Accelerator) -> list[str]:
     shape = hardware.shape
     argv = [QEMU, "-name", "goldsmith", "-nodefaults", "-no-user-config", "-display", "none", "-S"]
     machine = f"{shape.machine},smm=on" if shape.secure_boot else shape.machine
-    argv += ["-machine", f"{machine},accel={accelerator.name}", "-cpu", _cpu(shape, accelerator)]
+    argv += ["-machine", f"{machine},accel={accelerator.name}", "-cpu", _cpu(hardware, accelerator)]
     argv += ["-smp", str(hardware.cpus or accelerator.processors), "-m", str(hardware.memory), *_video(hardware)]
     argv += ["-smbios", f"type=1,manufacturer=OpenStack Foundation,product=OpenStack Nova,uuid={hardware.uuid}"]
     argv += smbios_credentials(hardware.credentials)
@@ -104,11 +104,12 @@ def _at(device: str, place: topology.Place) -> list[str]:
     return [*place.leads, "-device", f"{device},{place.option}"]
 
 
-def _cpu(shape: Shape, accelerator: Accelerator) -> str:
-    if shape.windows and accelerator.name == "kvm":
-        return ",".join([accelerator.cpu, *(f"hv-{name}" for name in _HYPERV)])
+def _cpu(hardware: Hardware, accelerator: Accelerator) -> str:
+    cpu = accelerator.cpu(cx16=hardware.cx16)
+    if hardware.shape.windows and accelerator.name == "kvm":
+        return ",".join([cpu, *(f"hv-{name}" for name in _HYPERV)])
     # Under emulation QEMU ends at the first of them that it would have to do.
-    return accelerator.cpu
+    return cpu
 
 
 def _video(hardware: Hardware) -> Iterator[str]:

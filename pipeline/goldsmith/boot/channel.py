@@ -34,10 +34,12 @@ _SCRIPT_ON_DISK = "/etc/systemd/goldsmith.probe"
 
 @dataclass(frozen=True)
 class Channel:
-    """How commands get into a guest, and why so."""
+    """How commands get into a guest, and why so; what is known of it otherwise before it boots."""
 
     kind: Kind
     reason: str
+    #: whether its programs may be built for x86-64-v2, and not start without cmpxchg16b
+    cx16: bool = True
 
     def __str__(self) -> str:
         return f"{self.kind}: {self.reason}"

@@ -50,7 +50,8 @@ def launched(
         ) from error
     handle = guestfs.GuestFS(python_return_dict=True, close_on_exit=False)
     try:
-        _configure(handle, accelerator)
+        # What is only read runs no programs but the appliance's own.
+        _configure(handle, accelerator, cx16=not readonly)
         if network:
             handle.set_network(True)
         if monitor:
@@ -66,12 +67,12 @@ def launched(
         handle.close()
 
 
-def _configure(handle: Any, accelerator: Accelerator) -> None:
+def _configure(handle: Any, accelerator: Accelerator, *, cx16: bool) -> None:
     """The accelerator's choice set on the handle, so that no other part of the process sees it."""
     environment = accelerator.libguestfs_environment
     handle.set_backend(environment["LIBGUESTFS_BACKEND"])
     # QEMU takes the last that it is given.
-    call(partial(handle.config, "-cpu", accelerator.cpu), "libguestfs")
+    call(partial(handle.config, "-cpu", accelerator.cpu(cx16=cx16)), "libguestfs")
     for setting in environment.get("LIBGUESTFS_BACKEND_SETTINGS", "").split(":"):
         name, _, value = setting.partition("=")
         if name:

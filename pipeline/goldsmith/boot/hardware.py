@@ -83,6 +83,8 @@ class Hardware:
     memory: int = 1024
     #: by default as many as the accelerator runs well
     cpus: int | None = None
+    #: whether an emulated processor has cmpxchg16b (``Accelerator.cpu``)
+    cx16: bool = True
     #: systemd system credentials handed over by SMBIOS; by default those of the guest channel
     credentials: Mapping[str, bytes] = field(default_factory=guest_channel.credentials)
     #: what starts the guest channel where it is not the credentials, for the error about a silent guest

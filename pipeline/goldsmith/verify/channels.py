@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import re
 from pathlib import Path
@@ -28,6 +29,9 @@ _SYSTEMD = ("/usr/lib/systemd/systemd", "/lib/systemd/systemd")
 _VERSION = re.compile(r"libsystemd-shared-(\d+)")
 _AGENT = ("/usr/bin/qemu-ga", "/usr/sbin/qemu-ga", "/usr/local/bin/qemu-ga")
 _CLOUD_INIT = ("/usr/bin/cloud-init", "/usr/local/bin/cloud-init")
+#: distributions, by ID or ID_LIKE, that run on every x86-64
+_BASELINE = {"debian", "alpine", "arch"}
+_FAMILIES = re.compile(r"^ID(?:_LIKE)?=(.*)$", re.MULTILINE)
 #: what the lab's metadata service is for cloud-init
 _DATASOURCE = "OpenStack"
 
@@ -56,6 +60,18 @@ def cloud_init_refusal(tree: Tree) -> str | None:
     if isinstance(sources, list) and _DATASOURCE not in sources:
         return f"cloud-init's datasource_list is {sources}, without {_DATASOURCE}"
     return None
+
+
+def needs_cx16(tree: Tree) -> bool:
+    """Whether the image's programs may be built for x86-64-v2 or later, as those of RHEL 9 and SLES 16 are.
+
+    Of what is not known that is assumed.
+    """
+    if not tree.exists("/etc/os-release"):
+        return True
+    text = tree.read("/etc/os-release").decode(errors="replace")
+    families = {word for names in _FAMILIES.findall(text) for word in names.strip("\"' ").split()}
+    return not families & _BASELINE
 
 
 def choose(tree: Tree) -> Channel:
@@ -87,12 +103,12 @@ def chosen(
     memory = settings.cache_dir / "channels" / f"{key}.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
         known = json.loads(memory.read_text())
-        return Channel(known["kind"], known["reason"])
+        return Channel(known["kind"], known["reason"], bool(known["cx16"]))
     try:
         with opener({"image": (image, image_format)}, accelerator) as opened, opened.tree("image") as tree:
-            channel = choose(tree)
+            channel = dataclasses.replace(choose(tree), cx16=needs_cx16(tree))
     except GoldsmithError as error:
         return Channel("credential", f"the image could not be looked at: {error.message}")
     memory.parent.mkdir(parents=True, exist_ok=True)
-    write_json(memory, {"kind": channel.kind, "reason": channel.reason})
+    write_json(memory, dataclasses.asdict(channel))
     return channel

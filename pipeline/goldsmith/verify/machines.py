@@ -91,6 +91,7 @@ def lab_machine(
             ports=lab.ports(),
             uuid=instance.uuid,
             memory=MEMORY,
+            cx16=plan.channel.cx16,
             credentials=credentials() if plan.channel.kind == "credential" else {},
             channel_needs=NEEDS[plan.channel.kind],
             shape=dataclasses.replace(plan.shape, guest_agent=True) if by_agent else plan.shape,

@@ -170,6 +170,7 @@ def _set_clock(guest: LiveGuest) -> None:
 
 def _digest(plan: BootPlan) -> str:
     """What two plans have in common whose guests are the same."""
+    cpu = plan.accelerator.cpu(cx16=plan.channel.cx16)
     return document_digest(
         {
             "image": [str(plan.image.absolute()), file_digest(plan.image)],
@@ -179,7 +180,7 @@ def _digest(plan: BootPlan) -> str:
             "channel": [plan.channel.kind, guest.probe().decode(), channel.NEEDS[plan.channel.kind]],
             "networks": [dataclasses.asdict(network) for network in NETWORKS],
             "sizes": [MEMORY, GROWTH, plan.accelerator.processors],
-            "qemu": [plan.accelerator.name, plan.accelerator.cpu, run([QEMU, "--version"], deadline=60).stdout],
+            "qemu": [plan.accelerator.name, cpu, run([QEMU, "--version"], deadline=60).stdout],
         }
     )
 

@@ -104,7 +104,8 @@ def test_a_clock_is_utc_where_the_guest_is_not_windows() -> None:
     assert "-cpu max,hv-relaxed,hv-vapic,hv-spinlocks=0x1fff,hv-vpindex" in words(windows, "kvm")
     # Emulation has none: QEMU would end.
     assert "-cpu max,-erms,-la57 -smp" in words(windows, "tcg")
-    assert "-cpu max -smp" in words(Hardware(DISK), "kvm")
+    assert "-cpu max,-erms,-la57,-cx16 -smp" in words(Hardware(DISK, cx16=False), "tcg")
+    assert "-cpu max -smp" in words(Hardware(DISK, cx16=False), "kvm")
 
 
 def test_an_emulated_guest_has_one_processor_unless_it_is_said() -> None:

@@ -143,3 +143,27 @@ def test_nothing_is_written_into_a_windows(tmp_path: Path) -> None:
     (tmp_path / "usr/lib/systemd").mkdir(parents=True)
     (tmp_path / "usr/lib/systemd/systemd").touch()
     assert channels.choose(FolderTree(tmp_path)).kind == "unit"
+
+
+@pytest.mark.parametrize(
+    ("text", "needed"),
+    [
+        ("NAME=x\nID=debian\nVERSION_ID=13\n", False),
+        ('ID=ubuntu\nID_LIKE="debian"\n', False),
+        ('ID="rocky"\nID_LIKE="rhel centos fedora"\nPLATFORM_ID="platform:el9"\n', True),
+        ("VARIANT_ID=debian\n", True),
+        (None, True),
+    ],
+)
+def test_a_processor_is_whole_for_programs_that_may_need_it(tmp_path: Path, text: str | None, needed: bool) -> None:
+    (tmp_path / "etc").mkdir()
+    if text is not None:
+        (tmp_path / "etc/os-release").write_text(text)
+    assert channels.needs_cx16(FolderTree(tmp_path)) is needed
+
+
+def test_what_is_known_of_the_processor_is_remembered(tmp_path: Path) -> None:
+    opener = Opener(tmp_path / "tree")
+    tree(tmp_path / "tree", {"etc/os-release": "ID=debian\n"})
+    assert [chosen(tmp_path, opener).cx16 for _ in range(2)] == [False, False]
+    assert opener.launches == 1
