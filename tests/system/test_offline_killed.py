@@ -38,9 +38,16 @@ def test_ten_random_moments(tmp_path: Path) -> None:
     seconds = time.monotonic() - started
     seed = random.randrange(2**32)
     chance = random.Random(seed)
-    known = images(workshop)
-    for moment in sorted(chance.uniform(0.1, 0.9) * seconds for _ in range(MOMENTS)):
+    killed = 0
+    while killed < MOMENTS:
+        known = images(workshop)
+        moment = chance.uniform(0.1, 0.9) * seconds
         left = kill_after(workshop, recipe, moment)
+        if left is None:
+            # The host is faster than it was.
+            seconds = moment
+            continue
+        killed += 1
         told = f"seed {seed}, {left}"
         assert file_digest(base) == before, told
         assert not left.processes, told
