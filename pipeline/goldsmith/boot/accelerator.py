@@ -55,7 +55,7 @@ _EXIT_STATUS = _EXIT_VALUE << 1 | 1
 _SLOW_EMULATED = ("erms", "la57")
 #: what QEMU before 8.0 emulates wrongly: cmpxchg16b leaves garbage in EFLAGS where the flags of what went before were
 #: not computed yet (its translate.c; helper_cmpxchg16b reads env->cc_op), and an interrupt right after it stores them.
-#: A kernel's kmalloc uses it where a processor has it.  Seen once in some hundreds of boots with 7.2.22: "double fault"
+#: A kernel's kmalloc uses it where a processor has it.  Seen once, with 7.2.22: "double fault"
 #: in __kmalloc, EFLAGS f77aab42.
 _WRONG_EMULATED = "cx16"
 
@@ -76,7 +76,7 @@ class Accelerator:
         """Of a guest.
 
         An emulated one has nobody beside it: QEMU's emulation can let a processor run what another has just patched,
-        and about one boot in some hundreds ends with "Oops: int3" in a kernel that patches itself while it starts
+        and now and then a boot ends with "Oops: int3" in a kernel that patches itself while it starts
         (https://bugzilla.redhat.com/show_bug.cgi?id=2216496; seen with QEMU 7.2.22).
         """
         return 1 if self.name == "tcg" else 2
