@@ -11,7 +11,10 @@ from pathlib import Path
 import small_guests
 from small_guests import GRUB, install_grub, partitioned
 
+from goldsmith.boot import guestfs
+from goldsmith.boot.accelerator import choose
 from goldsmith.host.apt_sources import host_mirrors
+from goldsmith.settings import from_environment
 
 RELEASE = "bookworm"
 PACKAGES = (
@@ -62,6 +65,13 @@ menuentry 'Debian' {
     initrd /initrd.img
 }
 """
+#: of a Debian with GRUB's own tools, which make its menu
+GRUB_SETTINGS = """\
+GRUB_TIMEOUT=1
+GRUB_CMDLINE_LINUX="console=tty0 console=ttyS0,115200"
+GRUB_TERMINAL="serial console"
+GRUB_SERIAL_COMMAND="serial --unit=0 --speed=115200"
+"""
 
 
 @dataclass(frozen=True)
@@ -80,16 +90,28 @@ class ForeignImages:
         tree, raw, image = (self.folder / f"{name}{suffix}" for suffix in ("", ".raw", ".qcow2"))
         self._bootstrap(tree, packages)
         (tree / "boot/grub/grub.cfg").write_text(MENU)
-        if "grub2-common" in packages:
+        own_menu = "grub2-common" in packages
+        if own_menu:
             # The menu that GRUB's own tools make asks for modules, as grub-install would have put them there.
             shutil.copytree(GRUB, tree / "boot/grub/i386-pc")
+            (tree / "etc/default/grub").write_text(GRUB_SETTINGS)
         if "ifupdown" in self.packages and "cloud-init" not in packages:
             (tree / "etc/network/interfaces").write_text(NETWORK)
         partitioned(raw, tree, SIZE, ROOT_LABEL)
         install_grub(raw, HAND_ON, MODULES)
+        if own_menu:
+            self._make_menu(raw)
         subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", raw, image], check=True)
         raw.unlink()
         return image
+
+    def _make_menu(self, raw: Path) -> None:
+        """By its own grub-mkconfig, which looks for the disk below its root."""
+        accelerator = choose(from_environment())
+        with guestfs.launched([(raw, "raw")], accelerator, readonly=False) as (handle, (device,)):
+            handle.mount(f"{device}1", "/")
+            handle.command(["grub-mkconfig", "-o", "/boot/grub/grub.cfg"])
+            handle.shutdown()
 
     def _bootstrap(self, tree: Path, packages: tuple[str, ...]) -> None:
         hook = self.folder / "settings.sh"

@@ -26,6 +26,7 @@ PACKAGES = (
     "zstd",
     "systemd-sysv",
     "systemd-resolved",
+    "libpam-systemd",
     "dbus",
     "udev",
     "iproute2",
