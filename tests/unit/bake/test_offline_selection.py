@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import subprocess
 import tarfile
 from pathlib import Path
 
@@ -42,7 +43,23 @@ def test_all_phases_of_the_image_are_carried_and_no_other(work: Workplace) -> No
     plan = work.plan("a")
     payload = selection.payload(plan, selection.select(plan, work.settings), FOUND)
     phases = ["finalise.d/50-a", "install.d/50-a", "post-install.d/50-a", "pre-install.d/50-a"]
-    assert _names(payload) == sorted(["dib-run-parts", *phases, "install_packages.sh", "run", "variables"])
+    assert _names(payload) == sorted([*phases, "install_packages.sh", "run", "scripts", "variables"])
+    assert _text(payload, "scripts").split() == [
+        "pre-install.d/50-a",
+        "install.d/50-a",
+        "post-install.d/50-a",
+        "finalise.d/50-a",
+    ]
+
+
+def test_scripts_of_a_phase_run_in_the_order_of_their_numbers() -> None:
+    """As ``sort -n`` has it in the C locale: a number counts as such, and no number as 0."""
+    names = ["install.d/100-a", "install.d/50-b", "install.d/9-z", "install.d/50-a", "install.d/x", "variables"]
+    wanted = ["install.d/x", "install.d/9-z", "install.d/50-a", "install.d/50-b", "install.d/100-a"]
+    assert selection.in_order(names) == wanted
+    listed = "\n".join(name.removeprefix("install.d/") for name in names[:-1])
+    sort = subprocess.run(["sort", "-n"], input=listed, capture_output=True, text=True, check=True, env={"LC_ALL": "C"})
+    assert [f"install.d/{name}" for name in sort.stdout.split()] == wanted
 
 
 def test_scripts_learn_what_is_in_the_image_and_not_what_the_recipe_says(work: Workplace) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,26 +16,20 @@ from goldsmith.host.apt_sources import Mirrors
 from goldsmith.host.files import write_text
 from goldsmith.host.progress import Progress
 from goldsmith.host.run import tail
-from goldsmith.recipe.hooks import PHASES
 from goldsmith.recipe.model import Base
 from goldsmith.recipe.plan import Plan
 from goldsmith.store.manifest import PackageFact
 
 #: where diskimage-builder mounts its hooks, a name that scripts may know
 HOOKS = "/tmp/in_target.d"
-#: seconds on the reference host, for a phase and for the packages
-PHASE_SECONDS = 1200.0
-PACKAGE_SECONDS = 3600.0
+#: seconds on the reference host, for packages and scripts, and for SELinux's labels
+RUN_SECONDS = 5400.0
+LABEL_SECONDS = 1200.0
 #: of run.sh: packages are missing, and must not be installed
 _MISSING = 10
 #: of the log's end that are kept; libguestfs gives at most 4 MiB at once
 _LOG_BYTES = 2**20
 _SELINUX = "/etc/selinux/config"
-#: architectures of rpm are the kernel's; a manifest has them as the package manager names them
-_LISTS = (
-    ("/usr/bin/dpkg-query", ("-W", "-f", "${db:Status-Abbrev}\\t${Package}\\t${Version}\\t${Architecture}\\n")),
-    ("/usr/bin/rpm", ("-qa", "--qf", "ii\\t%{NAME}\\t%{EVR}\\t%{ARCH}\\n")),
-)
 
 
 @dataclass(frozen=True)
@@ -65,26 +59,18 @@ def customise(
     if not guest.exists("/bin/bash"):
         raise InputError("has no bash, which the scripts of elements are written for", where=guest.where)
     guest.call("rm_rf", HOOKS)
-    carried = selection.payload(plan, chosen, base)
-    guest.unpack(carried.archive, HOOKS)
+    guest.unpack(selection.payload(plan, chosen, base).archive, HOOKS)
     try:
         if mirrors_of is not None:
             _allow_packages(guest, base, mirrors_of(base.distribution))
-        with progress.step("offline: packages"):
-            _run(guest, log_file, "packages", *selection.packages(plan, chosen, base), seconds=PACKAGE_SECONDS)
-        for phase in PHASES:
-            if phase == "install.d" and _carries(carried.sizes, "static"):
-                _run(guest, log_file, "static")
-            if _carries(carried.sizes, phase):
-                with progress.step(f"offline: {phase}"):
-                    _run(guest, log_file, phase)
+        with progress.step("offline: packages, static files, phases"):
+            _run(guest, log_file, *selection.packages(plan, chosen, base))
+        found = Customised(base, _packages(guest))
     finally:
         # An error of the body must not be covered.
         with contextlib.suppress(GoldsmithError):
             _keep_log(guest, log_file)
             guest.call("rm_rf", HOOKS)
-    with progress.step("offline: package list"):
-        found = Customised(base, _packages(guest))
     _relabel(guest, progress)
     return found
 
@@ -104,14 +90,10 @@ def release_of(guest: Guest) -> Base:
     return Base(distribution=fields.get("ID", "linux"), release=release, architecture=guest.system.architecture)
 
 
-def _carries(names: Iterable[str], folder: str) -> bool:
-    return any(name.startswith(f"{folder}/") for name in names)
-
-
-def _run(guest: Guest, log_file: Path, *words: str, seconds: float = PHASE_SECONDS) -> None:
+def _run(guest: Guest, log_file: Path, *words: str) -> None:
     command = shlex.join([f"{HOOKS}/run", *words])
     # The script's own output goes to its log; what is printed is its status.
-    status = int(str(guest.call("sh", f"{command} >/dev/null 2>&1; echo $?", seconds=seconds)).strip() or -1)
+    status = int(str(guest.call("sh", f"{command} >/dev/null 2>&1; echo $?", seconds=RUN_SECONDS)).strip() or -1)
     if not status:
         return
     said = _keep_log(guest, log_file)
@@ -160,12 +142,11 @@ def _allow_packages(guest: Guest, base: Base, mirrors: Mirrors) -> None:
 
 
 def _packages(guest: Guest) -> tuple[PackageFact, ...]:
-    for program, arguments in _LISTS:
-        if guest.exists(program):
-            listed = guest.run(program, *arguments, seconds=PHASE_SECONDS).splitlines()
-            rows = [line.split("\t") for line in listed if line.startswith("ii")]
-            return tuple(PackageFact(name=row[1], version=row[2], architecture=row[3]) for row in rows if len(row) == 4)
-    return ()
+    """What run.sh has listed: status, name, version and architecture a line."""
+    rows = [
+        line.split("\t") for line in guest.read(f"{HOOKS}/installed").decode().splitlines() if line.startswith("ii")
+    ]
+    return tuple(PackageFact(name=row[1], version=row[2], architecture=row[3]) for row in rows if len(row) == 4)
 
 
 def _relabel(guest: Guest, progress: Progress) -> None:
@@ -181,7 +162,7 @@ def _relabel(guest: Guest, progress: Progress) -> None:
     with progress.step("offline: SELinux labels"):
         if guest.call("feature_available", ["selinuxrelabel"]) and guest.exists(contexts):
             with contextlib.suppress(HarnessError):
-                guest.call("selinux_relabel", contexts, "/", force=True, seconds=PHASE_SECONDS)
+                guest.call("selinux_relabel", contexts, "/", force=True, seconds=LABEL_SECONDS)
                 return
         # At its first boot the guest labels all files by itself, and reboots.
         guest.call("touch", "/.autorelabel")

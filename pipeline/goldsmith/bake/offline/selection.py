@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from importlib import resources
-from pathlib import Path
+from typing import cast
 
 from goldsmith.bake.offline import manner
 from goldsmith.errors import InputError, Problem
-from goldsmith.recipe import dib, element_packages
+from goldsmith.recipe import element_packages
 from goldsmith.recipe.elements import Element, find
-from goldsmith.recipe.hooks import PHASES
+from goldsmith.recipe.hooks import PHASES, Phase
 from goldsmith.recipe.model import Base
 from goldsmith.recipe.payload import Entry, Payload, element_entries, install_packages, joined, pack, variables
 from goldsmith.recipe.plan import Plan
@@ -91,11 +92,18 @@ def payload(plan: Plan, selection: Selection, base: Base) -> Payload:
     facts = [
         Entry("variables", variables(environment, base).encode()),
         Entry("install_packages.sh", install_packages().encode()),
-        Entry("dib-run-parts", _run_parts().read_bytes(), executable=True),
+        Entry("scripts", "".join(f"{name}\n" for name in in_order(entries)).encode()),
         Entry("run", resources.files("goldsmith.bake.offline").joinpath("run.sh").read_bytes(), executable=True),
     ]
     return pack({**entries, **{entry.name: entry for entry in facts}}, b"")
 
 
-def _run_parts() -> Path:
-    return dib.elements_folder().parent / "lib" / "dib-run-parts"
+def in_order(names: Iterable[str]) -> list[str]:
+    """The scripts of all phases among a payload's ``names``, as dib-run-parts orders them: by ``sort -n``."""
+
+    def place(name: str) -> tuple[int, int, str]:
+        phase, _, script = name.partition("/")
+        number = re.match(r"[0-9]+", script)
+        return [*PHASES].index(cast(Phase, phase)), int(number[0]) if number else 0, script
+
+    return sorted((name for name in names if name.partition("/")[0] in PHASES), key=place)
