@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from goldsmith.boot.accelerator import Accelerator
+from goldsmith.boot.systems import System
 from goldsmith.errors import HarnessError, InputError
 from goldsmith.inspection.boot import FirmwareFacts, firmware
 from goldsmith.inspection.disk import PartitionTable
-from goldsmith.inspection.facts import known, unknowns
+from goldsmith.inspection.facts import Unknown, known, unknowns
 from goldsmith.inspection.image import Image
 from goldsmith.inspection.linux import Linux, linux
+from goldsmith.inspection.ntfs import NtfsState
 from goldsmith.inspection.properties import Property, properties
-from goldsmith.inspection.storage import Storage, storage
+from goldsmith.inspection.storage import Partitions, Storage, ntfs_states, partitions, storage
 from goldsmith.inspection.windows.windows import Windows, windows
 from goldsmith.verify import appliance
-from goldsmith.verify.appliance import Appliance, System
+from goldsmith.verify.appliance import Appliance
 from goldsmith.verify.residue.rules import Rule
 from goldsmith.verify.residue.search import Residue, printable, search
 
@@ -65,7 +67,7 @@ def inspected(image: Image, rules: Sequence[Rule], accelerator: Accelerator) -> 
             systems = running.systems()
             with running.disk(_DISK) as (handle, device):
                 disk = storage(handle, device)
-            seen = tuple(_seen(running, system, disk, rules, accelerator.scale) for system in systems)
+            seen = tuple(_seen(running, system, disk, disk.ntfs, rules, accelerator.scale) for system in systems)
         except HarnessError as error:
             if not running.answers():
                 raise
@@ -84,22 +86,29 @@ def inspected(image: Image, rules: Sequence[Rule], accelerator: Accelerator) -> 
     return inspection
 
 
-def followed(handle: Any, device: str, scale: float) -> dict[str, str]:
-    """The Glance properties that follow from a disk in an appliance in which its system was found already.
+def followed(handle: Any, device: str, system: System, scale: float) -> dict[str, str]:
+    """The Glance properties that follow from a disk in an appliance, and from the ``system`` that was found on it.
 
     ``handle`` is the appliance's guestfs.GuestFS, with nothing mounted, before and after.  Raises HarnessError.
     """
     running = Appliance(handle, {_DISK: device}, None, scale)
     with running.disk(_DISK):
-        disk = storage(handle, device)
-    seen = [_seen(running, system, disk, (), scale) for system in running.systems(again=False)]
-    if (missing := unknowns([disk, *(each.facts for each in seen)])) and not running.answers():
+        parts = partitions(handle, device)
+        ntfs = ntfs_states(handle, sorted({*system.mounts.values()})) if system.type == "windows" else {}
+    seen = _seen(running, system, parts, ntfs, (), scale)
+    if (missing := unknowns([parts, seen.facts])) and not running.answers():
         raise HarnessError(f"the appliance ended while the image was looked at: {missing[-1].why}")
-    (only,) = seen
-    return {each.name: each.value for each in only.properties}
+    return {each.name: each.value for each in seen.properties}
 
 
-def _seen(running: Appliance, system: System, disk: Storage, rules: Sequence[Rule], scale: float) -> Seen:
+def _seen(
+    running: Appliance,
+    system: System,
+    disk: Partitions,
+    ntfs: Mapping[str, NtfsState | Unknown],
+    rules: Sequence[Rule],
+    scale: float,
+) -> Seen:
     if system.type not in ("linux", "windows"):
         return Seen(system, None)
     table = known(disk.table) or PartitionTable("none", "", (), "")
@@ -107,7 +116,7 @@ def _seen(running: Appliance, system: System, disk: Storage, rules: Sequence[Rul
     with running.system(system) as (tree, unread):
         facts: Linux | Windows
         if system.type == "windows":
-            facts = windows(tree, system.systemroot, known(disk.table), disk.device, disk.ntfs, scale)
+            facts = windows(tree, system.systemroot, known(disk.table), disk.device, ntfs, scale)
             named, residue = system, None
         else:
             facts = linux(tree)

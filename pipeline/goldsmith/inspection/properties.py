@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from goldsmith.boot.systems import System
 from goldsmith.inspection.boot import FirmwareFacts
 from goldsmith.inspection.facts import Unknown, known
 from goldsmith.inspection.linux import Agent, Linux
 from goldsmith.inspection.windows.product import Product
 from goldsmith.inspection.windows.services import WindowsAgent
 from goldsmith.inspection.windows.windows import Windows
-from goldsmith.verify.appliance import System
 
 #: libguestfs' words for what Nova calls otherwise
 _ARCHITECTURES = {"i386": "i686"}

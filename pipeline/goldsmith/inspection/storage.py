@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
@@ -31,13 +31,22 @@ class FileSystem:
 
 
 @dataclass(frozen=True)
-class Storage:
-    """A disk of an image, as the appliance sees it: ``device`` is its name there."""
+class Partitions:
+    """What a firmware finds on a disk: ``device`` is its name in the appliance."""
 
     device: str
+    table: PartitionTable | Unknown
+    #: device of the EFI system partition, and what lies on it
+    esp: str | None
+    loaders: Loaders | Unknown | None
+
+
+@dataclass(frozen=True)
+class Storage(Partitions):
+    """A disk of an image, as the appliance sees it."""
+
     #: bytes
     size: int | Unknown
-    table: PartitionTable | Unknown
     file_systems: tuple[FileSystem, ...] | Unknown
     #: logical volumes, as "/dev/vg/root"
     logical_volumes: tuple[str, ...] | Unknown
@@ -45,30 +54,33 @@ class Storage:
     subvolumes: tuple[str, ...] | Unknown
     #: of each NTFS volume
     ntfs: Mapping[str, NtfsState | Unknown]
-    #: device of the EFI system partition, and what lies on it
-    esp: str | None
-    loaders: Loaders | Unknown | None
+
+
+def partitions(handle: Any, device: str) -> Partitions:
+    """Look at a disk in the appliance; ``handle`` is its guestfs.GuestFS, with nothing mounted, before and after."""
+    table = found(lambda: partition_table(_reader(handle, device)))
+    listed = () if isinstance(table, Unknown) else table.partitions
+    esp = next((f"{device}{each.number}" for each in listed if each.is_esp), None)
+    return Partitions(device, table, esp, None if esp is None else found(lambda: _loaders(handle, esp)))
 
 
 def storage(handle: Any, device: str) -> Storage:
-    """Look at a disk in the appliance; ``handle`` is its guestfs.GuestFS, with nothing mounted, before and after."""
-    table = found(lambda: partition_table(_reader(handle, device)))
+    """As ``partitions``, and all file systems, which takes seconds to find."""
+    parts = partitions(handle, device)
     listed = found(lambda: dict(_ask(handle.list_filesystems, device)))
-    partitions = () if isinstance(table, Unknown) else table.partitions
-    esp = next((f"{device}{each.number}" for each in partitions if each.is_esp), None)
     kinds = known(listed) or {}
     real = {name: kind for name, kind in kinds.items() if not name.startswith("btrfsvol:")}
     names = [f"{match[1]}:{match[2]}" for name in sorted(kinds) if (match := _BTRFS_VOLUME.fullmatch(name))]
     return Storage(
         device=device,
+        table=parts.table,
+        esp=parts.esp,
+        loaders=parts.loaders,
         size=found(lambda: int(_ask(partial(handle.blockdev_getsize64, device), device))),
-        table=table,
         file_systems=listed if isinstance(listed, Unknown) else tuple(_file_systems(handle, real)),
         logical_volumes=found(lambda: tuple(shown(name) for name in _ask(handle.lvs, device))),
         subvolumes=listed if isinstance(listed, Unknown) else tuple(map(shown, names)),
-        ntfs={name: _ntfs(handle, name) for name, kind in sorted(real.items()) if kind == "ntfs"},
-        esp=esp,
-        loaders=None if esp is None else found(lambda: _loaders(handle, esp)),
+        ntfs=ntfs_states(handle, [name for name, kind in sorted(real.items()) if kind == "ntfs"]),
     )
 
 
@@ -84,8 +96,9 @@ def _reader(handle: Any, device: str) -> Reader:
     return lambda offset, size: bytes(_ask(partial(handle.pread_device, device, size, offset), device))
 
 
-def _ntfs(handle: Any, device: str) -> NtfsState | Unknown:
-    return found(lambda: ntfs_state(_reader(handle, device)))
+def ntfs_states(handle: Any, devices: Iterable[str]) -> dict[str, NtfsState | Unknown]:
+    """The state of each of these NTFS volumes."""
+    return {name: found(partial(ntfs_state, _reader(handle, name))) for name in devices}
 
 
 def _file_systems(handle: Any, kinds: Mapping[str, str]) -> Iterator[FileSystem]:

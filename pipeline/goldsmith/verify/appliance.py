@@ -7,15 +7,15 @@ import re
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from goldsmith.boot import guestfs, hotplug
+from goldsmith.boot import guestfs, hotplug, systems
 from goldsmith.boot.accelerator import Accelerator
 from goldsmith.boot.channel import GuestFile
 from goldsmith.boot.hotplug import HotPlug
+from goldsmith.boot.systems import System
 from goldsmith.errors import HarnessError
 from goldsmith.verify.tree import READ_LIMIT, Entry, Hive, Tree
 
@@ -132,27 +132,6 @@ def _entry(found: Mapping[str, int]) -> Entry | None:
     return Entry(found["st_mode"], found["st_uid"], found["st_gid"], found["st_size"])
 
 
-@dataclass(frozen=True)
-class System:
-    """An operating system on the disks, as libguestfs's inspection describes it ("unknown" where it cannot)."""
-
-    #: the device of its root file system
-    root: str
-    #: "linux", "windows", "freebsd", ...
-    type: str
-    #: "debian", "rocky", "windows", ...
-    distribution: str
-    #: such as "Debian GNU/Linux 13 (trixie)"
-    name: str
-    #: major and minor, such as "13.0"
-    version: str
-    architecture: str
-    #: folder to device
-    mounts: Mapping[str, str]
-    #: of Windows: its folder, as "/Windows"
-    systemroot: str = ""
-
-
 @contextlib.contextmanager
 def handle_of(image: Path, image_format: str, accelerator: Accelerator) -> Iterator[Any]:
     """A ``guestfs.GuestFS`` with the image's root file system mounted, all of it read-only, for whoever knows the API.
@@ -195,17 +174,10 @@ class Appliance:
                 with contextlib.suppress(RuntimeError):
                     self._handle.umount_all()
 
-    def systems(self, *, again: bool = True) -> list[System]:
-        """The operating systems on all disks, by their roots; LVM and btrfs are seen through.
-
-        Takes seconds, but for what was found before and is not looked for ``again``.  Raises HarnessError where the
-        disks cannot be read.
-        """
-        handle = self._handle
-        look = handle.inspect_os if again else handle.inspect_get_roots
+    def systems(self) -> list[System]:
+        """The operating systems on all disks.  Raises HarnessError where the disks cannot be read."""
         with guestfs.watchdog(DISK_SECONDS * self._scale):
-            roots = sorted(guestfs.call(lambda: list(look()), "libguestfs"))
-            return [guestfs.call(partial(_system, handle, root), root) for root in roots]
+            return systems.systems(self._handle)
 
     @contextlib.contextmanager
     def system(self, system: System) -> Iterator[tuple[Tree, list[str]]]:
@@ -215,8 +187,7 @@ class Appliance:
         """
         failed = []
         with guestfs.watchdog(DISK_SECONDS * self._scale):
-            # A folder is mounted after the one that it lies in.
-            for folder in sorted(system.mounts, key=len):
+            for folder in system.folders:
                 try:
                     self._handle.mount_ro(system.mounts[folder], folder)
                 except RuntimeError as error:
@@ -242,20 +213,6 @@ class Appliance:
         except RuntimeError:
             return False
         return True
-
-
-def _system(handle: Any, root: str) -> System:
-    kind = handle.inspect_get_type(root)
-    return System(
-        root=root,
-        type=kind,
-        distribution=handle.inspect_get_distro(root),
-        name=handle.inspect_get_product_name(root),
-        version=f"{handle.inspect_get_major_version(root)}.{handle.inspect_get_minor_version(root)}",
-        architecture=handle.inspect_get_arch(root),
-        mounts=dict(handle.inspect_get_mountpoints(root)) or {"/": root},
-        systemroot=handle.inspect_get_windows_systemroot(root) if kind == "windows" else "",
-    )
 
 
 def _mount_root(handle: Any, device: str, name: str, *, windows: bool = False) -> str:

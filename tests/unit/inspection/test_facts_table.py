@@ -10,13 +10,13 @@ import pytest
 from inspection_help import fill
 
 import windows_samples as samples
+from goldsmith.boot.systems import System
 from goldsmith.inspection import boot, cloudinit, disk, linux, network, ntfs, report, storage
 from goldsmith.inspection.facts import Unknown
 from goldsmith.inspection.image import Image
 from goldsmith.inspection.look import Inspection, Seen
 from goldsmith.inspection.properties import properties
 from goldsmith.inspection.windows import clock, cloudbase, disks, product, registry, services, windows
-from goldsmith.verify.appliance import System
 from goldsmith.verify.tree import FolderTree
 
 TABLE = disk.PartitionTable(

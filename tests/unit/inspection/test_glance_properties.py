@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from goldsmith.boot.properties import shape_from
+from goldsmith.boot.systems import System
 from goldsmith.inspection.boot import Console, FirmwareFacts
 from goldsmith.inspection.facts import Unknown
 from goldsmith.inspection.linux import DRIVERS, OTHER_DRIVERS, Agent, Kernel, Linux
@@ -18,7 +19,6 @@ from goldsmith.inspection.windows.product import Product
 from goldsmith.inspection.windows.registry import HiveState
 from goldsmith.inspection.windows.services import Driver, WindowsAgent
 from goldsmith.inspection.windows.windows import Sleep, Windows
-from goldsmith.verify.appliance import System
 
 BIOS = FirmwareFacts(("bios",), "GRUB", "no EFI system partition", False, None, None)
 UEFI = FirmwareFacts(("uefi",), "no boot code", "BOOTX64.EFI", False, "/dev/sda1", None)

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from goldsmith import cli
+from goldsmith.boot.systems import System
 from goldsmith.errors import HarnessError, InputError
 from goldsmith.inspection import look, report
 from goldsmith.inspection.image import Image
 from goldsmith.inspection.look import Inspection, Seen
-from goldsmith.verify.appliance import System
 from goldsmith.verify.residue.rules import all_rules
 from goldsmith.verify.residue.search import Residue
 

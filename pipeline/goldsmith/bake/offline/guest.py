@@ -5,41 +5,20 @@ from __future__ import annotations
 import contextlib
 import re
 import tempfile
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from goldsmith.boot import guestfs
 from goldsmith.boot.accelerator import Accelerator
+from goldsmith.boot.systems import System, known_systems
 from goldsmith.errors import HarnessError, InputError
 
 #: seconds on the reference host, for whatever is not given a deadline of its own
 CALL_SECONDS = 600.0
 #: libguestfs's names of architectures whose programs the appliance can run, to Debian's
 ARCHITECTURES = {"x86_64": "amd64", "i386": "i386"}
-
-
-@dataclass(frozen=True)
-class System:
-    """The operating system of an image, as libguestfs's inspection describes it."""
-
-    root: str
-    type: str
-    distribution: str
-    #: "13.0"
-    version: str
-    #: Debian's name, or libguestfs's where no program is to run
-    architecture: str
-    product: str
-    #: folder to device
-    mounts: Mapping[str, str]
-
-    @property
-    def folders(self) -> list[str]:
-        """Where its file systems are mounted, each after the one that it lies in."""
-        return sorted(self.mounts, key=len)
 
 
 class Guest:
@@ -89,15 +68,16 @@ class Guest:
 
 
 @contextlib.contextmanager
-def opened(overlay: Path, where: str, accelerator: Accelerator, *, network: bool) -> Iterator[Guest]:
+def opened(overlay: Path, where: str, accelerator: Accelerator, *, network: bool, record: Path) -> Iterator[Guest]:
     """The one system of a qcow2, all its file systems mounted for writing; synced and shut down at the end.
 
-    ``where`` names the image in errors.  Raises InputError for an image without a system, with several, with one of
-    another architecture, or with a file system that cannot be mounted for writing; HarnessError for the appliance.
+    ``where`` names the image in errors; ``record`` keeps what was found for the next time that this base is opened.
+    Raises InputError for an image without a system, with several, with one of another architecture, or with a file
+    system that cannot be mounted for writing; HarnessError for the appliance.
     """
     with guestfs.launched([(overlay, "qcow2")], accelerator, readonly=False, network=network) as (handle, (device,)):
         with guestfs.watchdog(CALL_SECONDS * accelerator.scale):
-            system = _system(handle, where)
+            system = _the_system(handle, where, record)
             _mount(handle, system, where)
         guest = Guest(handle, device, system, where, accelerator.scale)
         yield guest
@@ -106,28 +86,18 @@ def opened(overlay: Path, where: str, accelerator: Accelerator, *, network: bool
         guest.call("shutdown")
 
 
-def _system(handle: Any, where: str) -> System:
-    roots = guestfs.call(handle.inspect_os, where)
-    if len(roots) != 1:
-        found = f"{len(roots)} operating systems" if roots else "no operating system"
-        raise InputError(f"holds {found}; one is needed", where=where, hint="run: goldsmith inspect")
-    (root,) = roots
-    architecture = handle.inspect_get_arch(root)
+def _the_system(handle: Any, where: str, record: Path) -> System:
+    found = known_systems(handle, record)
+    if len(found) != 1:
+        seen = f"{len(found)} operating systems" if found else "no operating system"
+        raise InputError(f"holds {seen}; one is needed", where=where, hint="run: goldsmith inspect")
+    (system,) = found
     # Of a Windows no program is run.
-    if handle.inspect_get_type(root) != "windows" and architecture not in ARCHITECTURES:
+    if system.type != "windows" and system.architecture not in ARCHITECTURES:
         raise InputError(
-            f"is for {architecture}; its programs do not run in the appliance, which is x86_64", where=where
+            f"is for {system.architecture}; its programs do not run in the appliance, which is x86_64", where=where
         )
-    major, minor = handle.inspect_get_major_version(root), handle.inspect_get_minor_version(root)
-    return System(
-        root=root,
-        type=handle.inspect_get_type(root),
-        distribution=handle.inspect_get_distro(root),
-        version=f"{major}.{minor}",
-        architecture=ARCHITECTURES.get(architecture, architecture),
-        product=handle.inspect_get_product_name(root),
-        mounts=dict(handle.inspect_get_mountpoints(root)) or {"/": root},
-    )
+    return system
 
 
 def _mount(handle: Any, system: System, where: str) -> None:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from goldsmith.bake.offline import selection
-from goldsmith.bake.offline.guest import Guest
+from goldsmith.bake.offline.guest import ARCHITECTURES, Guest
 from goldsmith.bake.offline.selection import Selection
 from goldsmith.errors import CommandFailedError, GoldsmithError, HarnessError, InputError
 from goldsmith.host.apt_sources import Mirrors
@@ -87,7 +87,9 @@ def release_of(guest: Guest) -> Base:
         name, _, value = line.partition("=")
         fields[name.strip()] = value.strip().strip("\"'")
     release = fields.get("VERSION_CODENAME") or fields.get("VERSION_ID", "").partition(".")[0]
-    return Base(distribution=fields.get("ID", "linux"), release=release, architecture=guest.system.architecture)
+    return Base(
+        distribution=fields.get("ID", "linux"), release=release, architecture=ARCHITECTURES[guest.system.architecture]
+    )
 
 
 def _run(guest: Guest, log_file: Path, *words: str) -> None:

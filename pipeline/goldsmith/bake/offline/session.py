@@ -11,9 +11,10 @@ from typing import Any
 
 from goldsmith.bake.disk import COMPRESSION_SECONDS, compression
 from goldsmith.bake.offline import linux, windows
-from goldsmith.bake.offline.guest import Guest, System, opened
+from goldsmith.bake.offline.guest import Guest, opened
 from goldsmith.bake.offline.selection import Selection, select
 from goldsmith.boot.accelerator import Accelerator
+from goldsmith.boot.systems import System
 from goldsmith.errors import HarnessError, InputError
 from goldsmith.host.apt_sources import Mirrors
 from goldsmith.host.progress import Progress
@@ -23,9 +24,9 @@ from goldsmith.settings import Settings
 from goldsmith.store.manifest import PackageFact
 
 _TOOL_SECONDS = 60.0
-#: from a guestfs.GuestFS with nothing mounted, a disk's device in it, and what deadlines are multiplied by, to the
-#: Glance properties that follow from the disk
-Follow = Callable[[Any, str, float], Mapping[str, str]]
+#: from a guestfs.GuestFS with nothing mounted, a disk's device in it, the system on it, and what deadlines are
+#: multiplied by, to the Glance properties that follow from the disk
+Follow = Callable[[Any, str, System, float], Mapping[str, str]]
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,9 @@ def customise(
     found: Mapping[str, str] = {}
     with contextlib.ExitStack() as stack:
         with progress.step("offline: open the image"):
-            guest = stack.enter_context(opened(overlay, origin, accelerator, network=mirrors_of is not None))
+            guest = stack.enter_context(
+                opened(overlay, origin, accelerator, network=mirrors_of is not None, record=_record(plan, settings))
+            )
         _require_fitting(guest, plan, chosen)
         if guest.system.type == "windows":
             kept = windows.customise(guest, plan, scratch, recover=recover_registry, progress=progress).kept
@@ -90,10 +93,15 @@ def customise(
         if follow:
             with progress.step("offline: the properties that follow"):
                 guest.call("umount_all")
-                found = follow(guest.handle, guest.device, guest.scale)
+                found = follow(guest.handle, guest.device, guest.system, guest.scale)
     with progress.step("compressed qcow2"):
         run(compression(overlay, "qcow2", target), deadline=COMPRESSION_SECONDS)
     return Customised(guest.system, packages, _virtual_size(target, "qcow2"), chosen.left_out, kept, found)
+
+
+def _record(plan: Plan, settings: Settings) -> Path:
+    """Where it is kept what was found in this base: it has the digest that the plan names."""
+    return settings.cache_dir / "systems" / f"{plan.base_sha256}.json"
 
 
 def _require_fitting(guest: Guest, plan: Plan, chosen: Selection) -> None:
@@ -104,7 +112,7 @@ def _require_fitting(guest: Guest, plan: Plan, chosen: Selection) -> None:
     if chosen.applied and guest.system.type != wanted:
         names = ", ".join(element.name for element in chosen.applied)
         raise InputError(
-            f"holds {guest.system.product}, and these elements are for {wanted.capitalize()}: {names}",
+            f"holds {guest.system.name}, and these elements are for {wanted.capitalize()}: {names}",
             where=guest.where,
         )
 
