@@ -24,7 +24,6 @@ from goldsmith.bake.disk import compression
 from goldsmith.bake.offline import selection
 from goldsmith.boot.accelerator import choose
 from goldsmith.host.files import file_digest
-from goldsmith.recipe.hooks import PHASES
 from goldsmith.recipe.loader import load
 from goldsmith.recipe.model import Base
 from goldsmith.recipe.plan import make_plan
@@ -67,11 +66,7 @@ def by_virt_customize(recipe: Path, base: Path, folder: Path, settings: Settings
     payload = selection.payload(plan, chosen, Base(distribution="debian", release="trixie"))
     archive = folder / "payload.tar.gz"
     archive.write_bytes(payload.archive)
-    carried = {name.partition("/")[0] for name in payload.sizes}
-    steps = [["packages", *selection.packages(plan, chosen, Base(distribution="debian", release="trixie"))]]
-    for phase in PHASES:
-        steps += [["static"]] if phase == "install.d" and "static" in carried else []
-        steps += [[phase]] if phase in carried else []
+    packages = selection.packages(plan, chosen, Base(distribution="debian", release="trixie"))
     environment = {**os.environ, **choose(settings).libguestfs_environment}
     overlay, target = folder / "overlay.qcow2", folder / "customised.qcow2"
     started = time.monotonic()
@@ -80,8 +75,7 @@ def by_virt_customize(recipe: Path, base: Path, folder: Path, settings: Settings
     unpack = f"mkdir -p {HOOKS} && tar -C {HOOKS} -xzf /tmp/payload.tar.gz && rm /tmp/payload.tar.gz"
     argv = ["virt-customize", "--quiet", "--no-network", "-a", overlay, "--upload", f"{archive}:/tmp/payload.tar.gz"]
     argv += ["--run-command", unpack]
-    for step in steps:
-        argv += ["--run-command", " ".join([f"{HOOKS}/run", *step])]
+    argv += ["--run-command", " ".join([f"{HOOKS}/run", *packages])]
     subprocess.run([*argv, "--delete", HOOKS], check=True, env=environment)
     subprocess.run(compression(overlay, "qcow2", target), check=True)
     seconds = time.monotonic() - started

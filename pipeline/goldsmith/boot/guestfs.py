@@ -38,7 +38,8 @@ def launched(
     """A ``guestfs.GuestFS`` with its appliance running, and the devices of ``disks`` in it.
 
     ``disks`` are files with their formats ("qcow2" or "raw"; it is never guessed).  With ``readonly`` they are not
-    written: libguestfs puts its own overlay over each; else what the guest's file systems free is freed in the file.
+    written: libguestfs puts its own overlay over each; else what the guest's file systems free is freed in the file,
+    which must be one that nobody misses if the host falls over: what is to be synced is not.
     With ``network`` the appliance reaches what the host reaches.  ``monitor`` is where its QEMU listens for QMP.
     Raises HostError without libguestfs, HarnessError where the appliance does not start.
     """
@@ -57,7 +58,15 @@ def launched(
         if monitor:
             # In QEMU's options a comma is doubled.
             handle.config("-qmp", f"unix:{str(monitor).replace(',', ',,')},server=on,wait=off")
-        options: dict[str, Any] = {"readonly": True} if readonly else {"readonly": False, "discard": "besteffort"}
+        options: dict[str, Any] = (
+            {"readonly": True}
+            if readonly
+            else {
+                "readonly": False,
+                "discard": "besteffort",
+                "cachemode": "unsafe",
+            }
+        )
         for path, image_format in disks:
             call(partial(handle.add_drive_opts, str(path), format=image_format, **options), str(path))
         with watchdog(LAUNCH_SECONDS * accelerator.scale):
