@@ -116,4 +116,4 @@ def test_what_the_elements_own_is_the_same_in_both(offline: Offline, golden_imag
     with appliance.launched(disks, accelerator) as running:
         found = differences(running, "dib", "offline", PROJECT_ROOT / "elements")
     assert found.unexplained == []
-    assert found.compared > 10
+    assert found.compared >= 10

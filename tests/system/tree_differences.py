@@ -23,6 +23,12 @@ REASONS = (
     (r"/(usr/share|var/cache|usr/lib/locale|etc/ssl|etc/alternatives|usr/lib/udev/hwdb)", "made by packages' scripts"),
     (r".*/__pycache__/|.*\.pyc", "compiled by packages' scripts"),
     (r"/etc/cloud/cloud\.cfg\.d/50-locale\.cfg", "the base's own settings"),
+    (r"/etc/cloud/cloud\.cfg(\.d/9[13]-dib-.*)?$", "of diskimage-builder's elements for cloud-init"),
+    (r"/etc/locale\.(conf|gen)$", "of diskimage-builder's element for Debian"),
+    (r"/etc/grub\.d/enable_cloud$", "of hybrid-boot"),
+    (r"/etc/nsswitch\.conf$", "made by packages' scripts"),
+    (r"/run/", "a guest has a file system of its own there"),
+    (r"/var/log/", "logs of packages, emptied"),
     (r"/etc/apt/", "where each of them got its packages"),
     (r"/etc/(dib-manifests|machine-info|dpkg)|/usr/(local/)?lib/dib|/etc/repart\.d/|.*hybrid-boot.*", "of hybrid-boot"),
     (r"/etc/(default|kernel)/", "settings of the boot loader"),
@@ -80,7 +86,15 @@ def _checksums(handle: Any) -> dict[str, str]:
     with tempfile.NamedTemporaryFile(prefix="goldsmith-") as file:
         guestfs.call(lambda: handle.checksums_out("sha256", "/", file.name), "checksums")
         lines = Path(file.name).read_text(errors="replace").splitlines()
-    return {path.removeprefix("."): digest for digest, _, path in (line.partition("  ") for line in lines)}
+    return dict(_line(line) for line in lines)
+
+
+def _line(line: str) -> tuple[str, str]:
+    """Path and digest; sha256sum doubles a backslash in a name, and says so by one before the digest."""
+    digest, _, path = line.partition("  ")
+    if digest.startswith("\\"):
+        digest, path = digest[1:], path.replace("\\\\", "\\")
+    return path.removeprefix("."), digest
 
 
 def _owners(handle: Any) -> Iterator[tuple[str, str]]:
