@@ -1,13 +1,16 @@
 """Artefacts that can be made again, kept by the digest of the inputs that made them.
 
 Layout below the cache: ``artefacts/KIND/DIGEST/`` holds the files and ``artefact.json`` with each file's sha256 and
-size; ``.part-DIGEST-*`` is one being written; ``.lock-DIGEST`` is held while writing.  The folder gets its name in one
+size; ``.part-DIGEST-*`` is one being written; ``.lock-DIGEST`` is held while writing; ``artefact.json`` is as old as
+the artefact's last use.  The folder gets its name in one
 step when all is on disk, so a killed writer leaves only a ``.part-*`` that nobody takes for an artefact.
 """
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import os
 import re
 import shutil
 import tempfile
@@ -35,6 +38,16 @@ class _Fact(BaseModel):
 class _Record(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
     files: dict[str, _Fact]
+
+
+@dataclass(frozen=True)
+class Stored:
+    """An artefact as it lies there, unread: ``size`` in bytes, ``used`` in seconds since the epoch."""
+
+    kind: str
+    digest: str
+    size: int
+    used: float
 
 
 @dataclass(frozen=True)
@@ -69,6 +82,7 @@ class ArtefactStore:
         """The artefact, its files' digests computed anew; one that is damaged is removed and None."""
         place = self._place(kind, digest)
         if artefact := _verified(place):
+            _touch(place)
             return artefact
         if not place.exists():
             return None
@@ -79,11 +93,32 @@ class ArtefactStore:
         """Under the lock: another process may have removed or replaced what was seen to be damaged."""
         artefact = _verified(place)
         if artefact is None and place.exists():
-            # Renamed first: a removal that is killed half-way must not leave something under the artefact's name.
-            grave = Path(tempfile.mkdtemp(prefix=f".part-{place.name}-", dir=place.parent))
-            place.rename(grave / "damaged")
-            shutil.rmtree(grave)
+            _bury(place)
         return artefact
+
+    def stored(self) -> list[Stored]:
+        """All artefacts, those first that were used least lately."""
+        found = []
+        for record in self.root.glob(f"*/*/{_RECORD}"):
+            place = record.parent
+            if _DIGEST.fullmatch(place.name):
+                with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                    size = sum(path.stat().st_size for path in place.rglob("*") if path.is_file())
+                    found.append(Stored(place.parent.name, place.name, size, record.stat().st_mtime))
+        return sorted(found, key=lambda each: (each.used, each.digest))
+
+    def remove(self, stored: Stored) -> bool:
+        """Remove an artefact; False where it was used since, or is being written."""
+        place = self._place(stored.kind, stored.digest)
+        with self._lock_path(place).open("a") as lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if (place / _RECORD).stat().st_mtime != stored.used:
+                    return False
+            except (BlockingIOError, FileNotFoundError):
+                return False
+            _bury(place)
+            return True
 
     def put(self, kind: str, digest: str, writer: Callable[[Path], object]) -> Artefact:
         """Return the artefact, made by ``writer`` unless it is there.
@@ -94,6 +129,7 @@ class ArtefactStore:
         place = self._place(kind, digest)
         with locked(self._lock_path(place)):
             if artefact := self._verified_or_removed(place):
+                _touch(place)
                 return artefact
             part = Path(tempfile.mkdtemp(prefix=f".part-{digest}-", dir=place.parent))
             try:
@@ -119,6 +155,19 @@ class ArtefactStore:
                 shutil.rmtree(part, ignore_errors=True)
                 removed.append(part)
         return removed
+
+
+def _touch(place: Path) -> None:
+    # A store that may only be read is used all the same.
+    with contextlib.suppress(OSError):
+        os.utime(place / _RECORD)
+
+
+def _bury(place: Path) -> None:
+    """Under the lock: renamed first, as a removal that is killed half-way must not leave something under that name."""
+    grave = Path(tempfile.mkdtemp(prefix=f".part-{place.name}-", dir=place.parent))
+    place.rename(grave / "removed")
+    shutil.rmtree(grave)
 
 
 def _free(lock: Path) -> bool:

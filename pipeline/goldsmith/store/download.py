@@ -8,6 +8,7 @@ while writing.
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import time
 from collections.abc import Iterator
@@ -81,6 +82,8 @@ def downloaded(
     with locked(folder / f"{sha256}.lock"):
         if target.exists():
             if file_digest(target) == sha256:
+                # When it was used last: see goldsmith.store.collection.
+                os.utime(target)
                 return target
             progress.note(f"{target}: was damaged, and is fetched again")
             target.unlink()
