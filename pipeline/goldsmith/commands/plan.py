@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from goldsmith.commands import arguments
@@ -16,9 +17,18 @@ NAME = "plan"
 SUMMARY = "what would be built, verified and published, and why; changes nothing"
 DESCRIPTION = """\
 Check recipes completely, as every other command does first, and say what `goldsmith run` would do with each: whether
-its image must be built, and because of which input; whether it must be verified; whether it would be published."""
+its image must be built, and because of which input; whether it must be verified; whether it would be published.
 
-configure = arguments.recipes
+With --why all inputs that differ are named, those of the checks too: an element's file, a parameter, a package's
+version, a tool's, a file of goldsmith itself."""
+
+#: of the reasons, how many are shown without --why
+_SHOWN = 5
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    arguments.recipes(parser)
+    parser.add_argument("--why", action="store_true", help="name every input that differs, of image and checks")
 
 
 def execute(args: argparse.Namespace, context: Context) -> Outcome:
@@ -29,20 +39,20 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
     for plan in work.planned(args.recipes, context.settings, context.progress):
         standing = look(plan, context.settings, context.progress)
         documents.append(_document(plan, standing, context))
-    return Outcome({"recipes": documents}, "\n\n".join(map(_text, documents)))
+    return Outcome({"recipes": documents}, "\n\n".join(_text(document, why=args.why) for document in documents))
 
 
 def _document(plan: Plan, standing: Standing, context: Context) -> dict[str, Any]:
     from goldsmith.commands import proofs, work
 
     build = standing.artefact is None or bool(standing.reasons)
-    proven = published = False
+    published = False
+    unproven = ["its image must be built first"]
     manifest = None
     if not build:
         manifest = work.built(plan, standing).manifest
-        report = proofs.proof(plan, manifest, context.settings)
-        proven = report is not None and report.status == "pass"
-        published = proven and work.published(plan, manifest, context.settings) is not None
+        unproven = proofs.why_unproven(plan, manifest, context.settings)
+        published = not unproven and work.published(plan, manifest, context.settings) is not None
     return {
         "name": plan.recipe.name,
         "digest": plan.digest,
@@ -53,20 +63,29 @@ def _document(plan: Plan, standing: Standing, context: Context) -> dict[str, Any
         "properties": proofs.properties(plan, manifest),
         "checks": [f"{check.element}/{check.id}" for check in plan.checks],
         "build": {"needed": build, "reasons": list(standing.reasons)},
-        "verify": {"needed": not proven},
+        "verify": {"needed": bool(unproven), "reasons": unproven},
         "publish": {"needed": not published, "target": str(context.settings.images_dir / f"{plan.recipe.name}.qcow2")},
     }
 
 
-def _text(document: dict[str, Any]) -> str:
-    build, publish = document["build"], document["publish"]
+def _text(document: dict[str, Any], *, why: bool) -> str:
+    build, verify, publish = document["build"], document["verify"], document["publish"]
     lines = [
         str(document["name"]),
         f"  elements  {', '.join(document['elements'])}",
         f"  checks    {len(document['checks'])}",
         f"  build     {'yes' if build['needed'] else 'no, the image is there and current'}",
-        *(f"              {reason}" for reason in build["reasons"]),
-        f"  verify    {'yes' if document['verify']['needed'] else 'no, these checks passed on this image'}",
+        *_reasons(build["reasons"], why=why),
+        f"  verify    {'yes' if verify['needed'] else 'no, these checks passed on this image'}",
+        *_reasons(verify["reasons"], why=why),
         f"  publish   {'to' if publish['needed'] else 'no, it is in'} {publish['target']}",
     ]
     return "\n".join(lines)
+
+
+def _reasons(reasons: list[str], *, why: bool) -> Iterator[str]:
+    shown = reasons if why or len(reasons) <= _SHOWN else reasons[: _SHOWN - 1]
+    for reason in shown:
+        yield f"              {reason}"
+    if len(shown) < len(reasons):
+        yield f"              and {len(reasons) - len(shown)} more: --why names them"

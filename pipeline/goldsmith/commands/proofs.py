@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict
+
 from goldsmith.boot.properties import SHAPING
 from goldsmith.host.files import document_digest, write_text
 from goldsmith.publish.properties import DiskFacts, derive
@@ -34,8 +36,12 @@ def properties(plan: Plan, manifest: Manifest | None = None) -> dict[str, str]:
     return derive(plan.properties, base.architecture, facts)
 
 
+def _shaping(plan: Plan, manifest: Manifest | None) -> dict[str, str]:
+    return {name: value for name, value in properties(plan, manifest).items() if name in SHAPING}
+
+
 def _path(plan: Plan, sha256: str, manifest: Manifest | None, settings: Settings) -> Path:
-    shaping = {name: value for name, value in properties(plan, manifest).items() if name in SHAPING}
+    shaping = _shaping(plan, manifest)
     about = document_digest([sha256, plan.checks_digest, sorted(plan.recipe.disk.firmware), shaping])
     return settings.cache_dir / "proofs" / f"{about}.json"
 
@@ -52,3 +58,51 @@ def proof(plan: Plan, manifest: Manifest, settings: Settings) -> Report | None:
 def keep_proof(plan: Plan, report: Report, manifest: Manifest | None, settings: Settings) -> None:
     """Keep a complete report; without a ``manifest`` it is about another image than the plan's."""
     write_text(_path(plan, report.sha256, manifest, settings), report.model_dump_json(indent=2) + "\n")
+    if manifest:
+        about = _About.of(plan, manifest)
+        write_text(_about_path(plan, settings), about.model_dump_json(indent=2) + "\n")
+
+
+class _About(BaseModel):
+    """What the last proof of a recipe's image was about."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    sha256: str
+    checks_inputs: dict[str, str]
+    firmware: tuple[str, ...]
+    shaping: dict[str, str]
+
+    @classmethod
+    def of(cls, plan: Plan, manifest: Manifest) -> _About:
+        firmware = tuple(sorted(plan.recipe.disk.firmware))
+        return cls(
+            sha256=manifest.sha256,
+            checks_inputs=plan.checks_inputs,
+            firmware=firmware,
+            shaping=_shaping(plan, manifest),
+        )
+
+
+def _about_path(plan: Plan, settings: Settings) -> Path:
+    return settings.cache_dir / "proven" / f"{plan.recipe.name}.json"
+
+
+def why_unproven(plan: Plan, manifest: Manifest, settings: Settings) -> list[str]:
+    """Why the plan's image has no proof that is green, a line each; empty where it has."""
+    if report := proof(plan, manifest, settings):
+        return [] if report.status == "pass" else [f"its checks ended with: {report.status}"]
+    try:
+        old = _About.model_validate_json(_about_path(plan, settings).read_bytes())
+    except (OSError, ValueError):
+        return ["no image of this recipe was verified yet"]
+    new = _About.of(plan, manifest)
+    lines = ["the image is another than the one that was verified"] if new.sha256 != old.sha256 else []
+    lines += plan.check_differences(old.checks_inputs)
+    if new.firmware != old.firmware:
+        lines.append(f"firmware: {', '.join(old.firmware)} -> {', '.join(new.firmware)}")
+    lines += [
+        f"property {name}: {old.shaping.get(name, 'not set')} -> {new.shaping.get(name, 'not set')}"
+        for name in sorted(old.shaping.keys() | new.shaping.keys())
+        if old.shaping.get(name) != new.shaping.get(name)
+    ]
+    return lines or ["the report of its verification is no longer there"]

@@ -155,6 +155,36 @@ def test_plan_says_what_run_would_do(world: World, capsys: Captured) -> None:
     assert "nothing to do" in capsys.readouterr().out
 
 
+def test_plan_says_why_it_would_be_verified(world: World, capsys: Captured) -> None:
+    def reasons(recipe: str) -> list[str]:
+        assert cli.main(["plan", "--json", recipe]) == 0
+        (document,) = json.loads(capsys.readouterr().out)["recipes"]
+        return list(document["verify"]["reasons"])
+
+    recipe = world.recipe()
+    assert reasons(recipe) == ["its image must be built first"]
+    for command, wanted in (("build", ["no image of this recipe was verified yet"]), ("verify", [])):
+        assert cli.main([command, recipe]) == 0
+        capsys.readouterr()
+        assert reasons(recipe) == wanted
+    more = "".join(
+        f"  - {{id: b{number}, says: the file b is there, file: {{path: /b, exists: true}}}}\n" for number in range(8)
+    )
+    (world.folder / "elements/marked/checks.yaml").write_text(CHECKS + more)
+    world.recipe(more="hw_disk_bus: scsi")
+    found = reasons(recipe)
+    assert found == [
+        *(f"element marked: check b{number} added" for number in range(8)),
+        "property hw_disk_bus: not set -> scsi",
+    ]
+    assert cli.main(["plan", recipe]) == 0
+    said = capsys.readouterr().out
+    assert "check b3 added" in said and "check b4 added" not in said and "and 5 more: --why names them" in said
+    assert cli.main(["plan", "--why", recipe]) == 0
+    said = capsys.readouterr().out
+    assert all(line in said for line in found) and "more:" not in said
+
+
 def test_build_again_builds(world: World, capsys: Captured) -> None:
     recipe = world.recipe()
     for words in ([], [], ["--again"]):
