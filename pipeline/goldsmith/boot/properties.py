@@ -134,11 +134,7 @@ def shape_from(properties: Mapping[str, str], firmware: Firmware = "bios", host:
     ``host`` is what can be had; without it, everything.  Raises InputError with all that is wrong: unknown names and
     values, values that QEMU or this host cannot do, and properties that contradict each other.
     """
-    values = {
-        name: TRANSLATED.get(name, {}).get(value.lower(), value.lower()) if name in _ANY_CASE else value
-        for name, value in properties.items()
-        if name in SHAPING
-    }
+    values = _shaping(properties)
     problems = [*_unknown_names(properties), *_wrong_values(values)]
     wrong = {problem.path for problem in problems}
     good = {name: value for name, value in values.items() if name not in wrong}
@@ -150,6 +146,25 @@ def shape_from(properties: Mapping[str, str], firmware: Firmware = "bios", host:
     if problems:
         raise InputError(problems=problems)
     return shape
+
+
+def contradictions(properties: Mapping[str, str]) -> list[Problem]:
+    """Properties that are right by themselves and not with each other, whatever hypervisor the image is for."""
+    values = _shaping(properties)
+    wrong = {problem.path for problem in _wrong_values(values)}
+    good = {name: value for name, value in values.items() if name not in wrong}
+    firmware = firmware_from(good) or "bios"
+    found = _contradictions(good, _shape(good, firmware, None), firmware)
+    return [problem for other, problem in found if other not in wrong]
+
+
+def _shaping(properties: Mapping[str, str]) -> dict[str, str]:
+    """Those that shape a machine, in Nova's own spelling."""
+    return {
+        name: TRANSLATED.get(name, {}).get(value.lower(), value.lower()) if name in _ANY_CASE else value
+        for name, value in properties.items()
+        if name in SHAPING
+    }
 
 
 def _problem(name: str, message: str, suggestion: str | None = None) -> Problem:
