@@ -84,6 +84,17 @@ user_domain_id = default
 project_domain_id = default
 service_token_roles_required = true
 """
+#: sqlite refuses at once, whatever its timeout, a transaction that read first and then finds another writing; beginning
+#: as a writer it waits.  What a cloud's real database does by itself.
+_ONE_WRITER = """
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
+
+
+@event.listens_for(Engine, "before_cursor_execute", retval=True)
+def _wait(connection, cursor, statement, parameters, context, executemany):
+    return "BEGIN IMMEDIATE" if statement.startswith("BEGIN") else statement, parameters
+"""
 #: whoever publishes images is a member here, not an administrator
 _POLICY = 'publicize_image: "role:admin or role:member"\n'
 
@@ -114,7 +125,7 @@ class Service:
         settings = {"wsgi_app": self.application, "bind": f"127.0.0.1:{self.port}", "workers": 1, "threads": 16}
         settings |= {"timeout": 0, "graceful_timeout": 5}
         lines = [f"{name} = {value!r}\n" for name, value in settings.items()]
-        (self.folder / "gunicorn.conf.py").write_text("".join(lines))
+        (self.folder / "gunicorn.conf.py").write_text("".join([*lines, _ONE_WRITER]))
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [BIN / "gunicorn"],

@@ -6,6 +6,7 @@ import hashlib
 import threading
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -102,9 +103,9 @@ def test_rollback_returns_to_the_previous_image(member: Glance, tmp_path: Path) 
 
 def test_image_that_others_uploaded_is_replaced_and_kept(member: Glance, tmp_path: Path) -> None:
     foreign = member.create({"name": "taken", "disk_format": "qcow2", "container_format": "bare"})
-    member.request(
-        "PUT", f"/images/{foreign['id']}/file", data=b"", headers={"Content-Type": "application/octet-stream"}
-    )
+    data = order(tmp_path, "x", "x").image.read_bytes()
+    headers = {"Content-Type": "application/octet-stream"}
+    member.request("PUT", f"/images/{foreign['id']}/file", data=data, headers=headers)
     done = publish(member, order(tmp_path, "taken", "one"), QUIET)
     assert done.previous == foreign["id"]
     member.create({"name": "taken"})
@@ -135,5 +136,5 @@ def test_reader_may_not_and_unproven_is_refused(cloud: Cloud, member: Glance, tm
         publish(connect("reader"), asked, QUIET)
     red = asked.manifest.model_copy(update={"verdicts": (verdict("fail"),)})
     with pytest.raises(CheckFailedError):
-        publish(member, order(tmp_path, "may", "one").__class__(**{**vars(asked), "manifest": red}), QUIET)
+        publish(member, replace(asked, manifest=red), QUIET)
     assert member.images() == []

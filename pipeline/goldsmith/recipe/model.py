@@ -190,10 +190,14 @@ class Mirror(_Closed):
 
 
 class Publish(_Closed):
-    """How the image is named and shown in the catalogue; ``name`` defaults to the recipe's."""
+    """How the image is named and shown in the catalogue; ``name`` defaults to the recipe's.
+
+    ``keep``: so many former images stay in a cloud for a rollback; none given, all of them.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     visibility: Literal["private", "shared", "community", "public"] = "private"
+    keep: Annotated[int, Field(ge=0)] | None = None
 
 
 class ElementUse(_Closed):

@@ -1,5 +1,7 @@
-"""Two publishers of one name: the record that was created first wins, and says while it works that it is alive.
+"""Two publishers of one name: the claim that was made first wins, and shows while its publisher works that he lives.
 
+A claim is a record of its own, hidden and without data.  Not a property of the image that is uploaded: Glance
+saves the whole record at a PATCH, so a sign of life could meet the end of an upload and take its status back.
 Only the server's clock counts: created_at, updated_at and the Date of its answers.
 """
 
@@ -9,10 +11,10 @@ import contextlib
 import itertools
 import threading
 import time
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from email.utils import format_datetime
 
 from goldsmith.errors import GoldsmithError, HostError
 from goldsmith.host.deadline import Deadline
@@ -30,36 +32,56 @@ class Lease:
     beat: float = 15
 
 
-def sweep(glance: Glance, name: str, sha512: str, lease: Lease, progress: Progress) -> Image | None:
-    """Remove what dead publishers began, but for an active image of these very bytes, which is returned.
+@contextlib.contextmanager
+def claimed(glance: Glance, name: str, lease: Lease, progress: Progress) -> Iterator[str]:
+    """Claim a name for the body; gives the claim's id.
 
-    Waits, as long as the lease at the most, to see whether somebody lives.  Raises HostError where one does.
+    Removes claims of the dead; waits for that, as long as the lease at the most.  Raises HostError where a living
+    publisher was first.
     """
-    seen: dict[str, str] = {}
+    document = {"name": f"{name}.claim", "visibility": "private", "os_hidden": True}
+    own = str(glance.create({**document, names.NAME: name, names.CLAIM: uuid.uuid4().hex})["id"])
+    stop = threading.Event()
+    thread = threading.Thread(target=_beat, args=(glance, own, lease, stop), daemon=True)
+    thread.start()
+    try:
+        _wait_for_turn(glance, name, own, lease, progress)
+        yield own
+    finally:
+        stop.set()
+        thread.join()
+        # One that stays is taken for dead by the next run.
+        with contextlib.suppress(GoldsmithError):
+            glance.delete(own)
+
+
+def _beat(glance: Glance, own: str, lease: Lease, stop: threading.Event) -> None:
+    for number in itertools.count(1):
+        if stop.wait(lease.beat):
+            return
+        with contextlib.suppress(GoldsmithError):
+            glance.patch(own, [{"op": "add", "path": f"/{names.BEAT}", "value": str(number)}])
+
+
+def _wait_for_turn(glance: Glance, name: str, own: str, lease: Lease, progress: Progress) -> None:
+    first: dict[str, str] = {}
     deadline = Deadline.after(lease.silence + 5)
-    for turn in itertools.count():
-        begun = look(glance, name).begun
-        living = [image for image in begun if _silence(glance, image) < lease.silence]
-        alive = [image for image in living if seen.get(image["id"], image["updated_at"]) != image["updated_at"]]
-        if alive or (living and deadline.passed):
-            raise busy(glance, name, (alive or living)[0])
-        if not living:
-            return _remains(glance, begun, sha512)
-        if turn == 0:
-            progress.note(f"{glance.cloud}: waiting to see whether another publication of {name} is alive")
-        seen |= {image["id"]: image["updated_at"] for image in living if image["id"] not in seen}
+    while older := _older(glance, name, own):
+        for image in older:
+            changed = first.setdefault(image["id"], image["updated_at"]) != image["updated_at"]
+            if _silence(glance, image) >= lease.silence:
+                glance.delete(image["id"])
+            elif changed or deadline.passed:
+                raise _busy(glance, name, image)
+        progress.note(f"{glance.cloud}: seeing whether another publication of {name} is alive")
         time.sleep(min(1, lease.silence / 4))
-    raise AssertionError("unreachable")
 
 
-def _remains(glance: Glance, begun: tuple[Image, ...], sha512: str) -> Image | None:
-    kept = None
-    for image in begun:
-        if kept is None and image["status"] == "active" and image.get("os_hash_value") == sha512:
-            kept = image
-        else:
-            glance.delete(image["id"])
-    return kept
+def _older(glance: Glance, name: str, own: str) -> list[Image]:
+    claims = look(glance, name).claims
+    if own not in [image["id"] for image in claims]:
+        raise HostError("the claim was removed by another", where=f"cloud {glance.cloud}", hint="run it again")
+    return list(itertools.takewhile(lambda image: image["id"] != own, claims))
 
 
 def _silence(glance: Glance, image: Image) -> float:
@@ -69,43 +91,16 @@ def _silence(glance: Glance, image: Image) -> float:
     return (glance.now - last).total_seconds()
 
 
-def busy(glance: Glance, name: str, other: Image) -> HostError:
+def _busy(glance: Glance, name: str, other: Image) -> HostError:
     return HostError(
-        f"another publication of {name!r} is under way and was first (image {other['id']}); nothing was changed",
+        f"another publication of {name!r} is under way and was first (claim {other['id']}); nothing was changed",
         where=f"cloud {glance.cloud}",
         hint="let it end, then run this again",
     )
 
 
 def require_turn(glance: Glance, name: str, own: str, lease: Lease) -> None:
-    """Raises HostError where a living record of the name is older than ``own``."""
-    for image in look(glance, name).begun:
-        if image["id"] == own:
-            return
+    """Once more, before the switch: claims of one second are ordered by their ids, and one may have come since."""
+    for image in _older(glance, name, own):
         if _silence(glance, image) < lease.silence:
-            raise busy(glance, name, image)
-    raise HostError(
-        f"image {own} was removed by another", where=f"cloud {glance.cloud}", hint="run it again when that is done"
-    )
-
-
-@contextlib.contextmanager
-def alive(glance: Glance, image_id: str, lease: Lease) -> Iterator[None]:
-    """Say every ``beat`` seconds that the publisher of an image lives."""
-    stop = threading.Event()
-
-    def beat() -> None:
-        for number in itertools.count(1):
-            if stop.wait(lease.beat):
-                return
-            with contextlib.suppress(GoldsmithError):
-                said = f"{number} {format_datetime(glance.now) if glance.now else ''}".strip()
-                glance.patch(image_id, [{"op": "add", "path": f"/{names.BEAT}", "value": said}])
-
-    thread = threading.Thread(target=beat, daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
+            raise _busy(glance, name, image)

@@ -10,9 +10,11 @@ from goldsmith.store.manifest import Manifest
 #: the public name, on every image that was published under it or was to be
 NAME = "goldsmith_name"
 PREVIOUS = "goldsmith_previous"
-#: whose turn it is: a word of the publisher, and its last sign of life
+#: a record that says whose turn it is, and its last sign of life
 CLAIM = "goldsmith_claim"
 BEAT = "goldsmith_beat"
+#: an image that is not ready: the claim under which it is made
+STAGED = "goldsmith_staged"
 #: of a snapshot or a volume (domain: Nova writes them, and reads some as orders): never published
 FORBIDDEN = frozenset({"block_device_mapping", "bdm_v2", "image_type", "instance_uuid", "base_image_ref", "user_id"})
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import time
-import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,18 +74,28 @@ def publish(glance: Glance, order: Order, progress: Progress) -> Done:
         _rename(glance, order.name, standing.former)
     if _is_current(standing.current, order):
         return _reconcile(glance, order, standing.current)
-    remains = claim.sweep(glance, order.name, order.manifest.sha512, order.lease, progress)
-    staged = _taken_over(glance, remains) if remains else _begin(glance, order)
-    try:
-        with claim.alive(glance, staged["id"], order.lease):
-            claim.require_turn(glance, order.name, staged["id"], order.lease)
+    with claim.claimed(glance, order.name, order.lease, progress) as own:
+        remains = _remains(glance, order)
+        staged = remains or _begin(glance, order, own)
+        try:
             if not remains:
-                staged = _filled(glance, order, staged, progress)
-            claim.require_turn(glance, order.name, staged["id"], order.lease)
-        return _finish(glance, order, staged["id"], progress)
-    except BaseException as error:
-        _clean(glance, order, staged["id"], error)
-        raise
+                _fill(glance, order, staged["id"], progress)
+            claim.require_turn(glance, order.name, own, order.lease)
+            return _finish(glance, order, staged["id"], progress)
+        except BaseException as error:
+            _clean(glance, staged["id"], error)
+            raise
+
+
+def _remains(glance: Glance, order: Order) -> Image | None:
+    """What dead publishers began is removed, but for an active image of these very bytes."""
+    kept = None
+    for image in state.look(glance, order.name).begun:
+        if kept is None and _is_current(image, order):
+            kept = image
+        else:
+            glance.delete(image["id"])
+    return kept
 
 
 def _is_current(image: Image | None, order: Order) -> bool:
@@ -107,7 +116,7 @@ def _reconcile(glance: Glance, order: Order, current: Image | None) -> Done:
     return Done("reconciled" if todo else "nothing", current["id"], current.get(names.PREVIOUS), removed, notes)
 
 
-def _begin(glance: Glance, order: Order) -> Image:
+def _begin(glance: Glance, order: Order, own: str) -> Image:
     return glance.create(
         {
             "name": names.staged(order.name, order.manifest.sha512),
@@ -116,21 +125,16 @@ def _begin(glance: Glance, order: Order) -> Image:
             "visibility": "private",
             "os_hidden": True,
             names.NAME: order.name,
-            names.CLAIM: uuid.uuid4().hex,
+            names.STAGED: own,
         }
     )
 
 
-def _taken_over(glance: Glance, image: Image) -> Image:
-    return glance.patch(image["id"], change(image, {names.CLAIM: uuid.uuid4().hex}))
-
-
-def _filled(glance: Glance, order: Order, staged: Image, progress: Progress) -> Image:
+def _fill(glance: Glance, order: Order, staged_id: str, progress: Progress) -> None:
     method = order.method or ("import" if "glance-direct" in glance.import_methods() else "put")
     deadline = Deadline.after(order.patience)
-    image, sent = upload(glance, staged["id"], order.image, method, deadline, progress)
-    verify(image, sent, order.manifest.sha512, f"cloud {glance.cloud}: image {staged['id']}")
-    return image
+    image, sent = upload(glance, staged_id, order.image, method, deadline, progress)
+    verify(image, sent, order.manifest.sha512, f"cloud {glance.cloud}: image {staged_id}")
 
 
 def _finish(glance: Glance, order: Order, staged_id: str, progress: Progress) -> Done:
@@ -162,8 +166,8 @@ def _switch(
 ) -> None:
     """Let users find ``new`` instead of ``former``; as it was if that fails."""
     # All that can be refused is done out of sight: what is left is name and sight.
-    claimed = {key: new[key] for key in (names.CLAIM, names.BEAT) if key in new}
-    new = glance.patch(new["id"], state.operations(new, {**wanted, **claimed}))
+    mark = {names.STAGED: new[names.STAGED]} if names.STAGED in new else {}
+    new = glance.patch(new["id"], state.operations(new, {**wanted, **mark}))
     if former:
         glance.patch(former["id"], change(former, {"os_hidden": True, names.NAME: name}))
     try:
@@ -204,13 +208,13 @@ def _back(glance: Glance, former: Image, new: str, error: BaseException) -> None
         ) from error
 
 
-def _clean(glance: Glance, order: Order, staged_id: str, error: BaseException) -> None:
+def _clean(glance: Glance, staged_id: str, error: BaseException) -> None:
     """Remove what was begun, or say in the error that it is left."""
 
     def removed() -> bool:
         with contextlib.suppress(HostError):
             image = glance.image(staged_id)
-            if image is not None and names.CLAIM in image:
+            if image is not None and names.STAGED in image:
                 glance.delete(staged_id)
             return True
         return False

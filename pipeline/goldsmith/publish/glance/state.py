@@ -13,7 +13,8 @@ from goldsmith.publish.glance.service import Glance, Image, change, properties_o
 
 @dataclass(frozen=True)
 class State:
-    """``current`` is what users find; ``former`` are hidden, the newest first; ``begun`` are staged, the oldest first.
+    """``current`` is what users find; ``former`` are hidden, the newest first; ``begun`` are staged, ``claims``
+    those of publishers at work, the oldest first.
 
     A former one still has the public name where its switch ended a moment ago, or was cut short.
     """
@@ -21,6 +22,7 @@ class State:
     current: Image | None
     former: tuple[Image, ...]
     begun: tuple[Image, ...]
+    claims: tuple[Image, ...]
 
 
 def look(glance: Glance, name: str) -> State:
@@ -36,13 +38,14 @@ def look(glance: Glance, name: str) -> State:
         )
     current = visible[0] if visible else None
     hidden = [image for image in glance.images(**{names.NAME: name}) if image["os_hidden"]]
-    begun = [image for image in hidden if names.CLAIM in image]
-    former = [image for image in hidden if names.CLAIM not in image and image["status"] == "active"]
+    claims = [image for image in hidden if names.CLAIM in image]
+    begun = [image for image in hidden if names.STAGED in image]
+    former = [i for i in hidden if names.CLAIM not in i and names.STAGED not in i and i["status"] == "active"]
     former.sort(key=lambda image: (image["created_at"], image["id"]), reverse=True)
     previous = current.get(names.PREVIOUS) if current else None
     # The one that the current image replaced comes first, however old it is.
     former.sort(key=lambda image: image["id"] != previous)
-    return State(current, tuple(former), tuple(sorted(begun, key=_order)))
+    return State(current, tuple(former), tuple(sorted(begun, key=_order)), tuple(sorted(claims, key=_order)))
 
 
 def _order(image: Mapping[str, Any]) -> tuple[str, str]:
