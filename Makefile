@@ -42,6 +42,6 @@ doctor: ## set up what is missing, then say what this host can do
 	@setup/prepare
 	@$(BIN)/goldsmith doctor
 
-clean: ## remove .venv and caches of tools; images/ stays
-	@rm -rf .venv build .pytest_cache .mypy_cache .ruff_cache tests/artifacts pipeline/*.egg-info
+clean: ## remove .venv, .venv-services and caches of tools; images/ stays
+	@rm -rf .venv .venv-services build .pytest_cache .mypy_cache .ruff_cache tests/artifacts pipeline/*.egg-info
 	@find pipeline tests elements -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -18,13 +18,30 @@ from types import FrameType, ModuleType
 from typing import Any, NoReturn
 
 from goldsmith import __version__
-from goldsmith.commands import boot, build, cloud_config, doctor, gc, inspect, plan, publish, run, schema, verify
+from goldsmith.commands import (
+    audit,
+    boot,
+    build,
+    cloud_config,
+    doctor,
+    gc,
+    inspect,
+    plan,
+    publish,
+    rollback,
+    run,
+    schema,
+    verify,
+)
 from goldsmith.commands.context import Context
 from goldsmith.errors import CommandFailedError, ExitCode, GoldsmithError, InputError
 from goldsmith.host.progress import Progress
 from goldsmith.settings import Settings, from_environment
 
-COMMANDS: tuple[ModuleType, ...] = (doctor, plan, build, verify, publish, run, boot, cloud_config, inspect, gc, schema)
+COMMANDS: tuple[ModuleType, ...] = (
+    *(doctor, plan, build, verify, publish, rollback, audit, run),
+    *(boot, cloud_config, inspect, gc, schema),
+)
 COMMAND_NAMES = tuple(str(command.NAME) for command in COMMANDS)
 
 DESCRIPTION = """\

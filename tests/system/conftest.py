@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from cloud_services import cloud
 from early_jobs import EarlyJobs
 from killed_builds import Remains, kill_while
 from stack_runs import runs
@@ -22,7 +23,7 @@ from goldsmith.recipe.plan import Plan, make_plan
 from goldsmith.verify.report import Report
 from goldsmith.verify.session import verify_image
 
-__all__ = ["runs"]
+__all__ = ["cloud", "runs"]
 
 
 #: of the guests that do not boot, the one that is done at once

@@ -69,6 +69,9 @@ class Machine:
         (self.venv / "pyvenv.cfg").write_text("include-system-site-packages = true\n")
         for name, script in (("python", PYTHON), ("goldsmith", "exit 0")):
             _script(self.venv / "bin" / name, script)
+        self.services = self.checkout / ".venv-services"
+        (self.services / "bin").mkdir(parents=True)
+        _script(self.services / "bin/python", PYTHON)
         self.pip_ends(0)
         for name in ESSENTIAL:
             if path := shutil.which(name):
@@ -136,6 +139,26 @@ def test_tests_need_more_than_the_image_and_serve_both(machine: Machine) -> None
     assert "--editable .[test]" in machine.prepare("test", **DEBIAN).stdout
     assert machine.prepare(**DEBIAN).stdout == ""
     assert machine.prepare("test", **DEBIAN).stdout == ""
+
+
+def test_services_are_installed_for_the_tests_alone(machine: Machine) -> None:
+    wanted = "--requirement setup/services-requirements.txt"
+    assert wanted not in machine.prepare(**DEBIAN).stdout
+    assert wanted in machine.prepare("test", **DEBIAN).stdout
+    assert machine.prepare("test", **DEBIAN).stdout == ""
+    with (machine.checkout / "setup/services-requirements.txt").open("a") as requirements:
+        requirements.write("# another\n")
+    assert wanted in machine.prepare("test", **DEBIAN).stdout
+
+
+def test_services_that_do_not_work_are_said_and_not_taken_for_good(machine: Machine) -> None:
+    _script(
+        machine.services / "bin/python", PYTHON.replace("exit 0", "case $* in *keystone*) exit 1 ;; *) exit 0 ;; esac")
+    )
+    for _ in range(2):
+        done = machine.prepare("test", **DEBIAN)
+        assert done.returncode == 3
+        assert "the environment in .venv-services does not work" in done.stderr
 
 
 def test_other_dependencies_are_installed_and_keep_the_tests(machine: Machine) -> None:

@@ -19,61 +19,8 @@ from goldsmith.boot.firmware import find_secure_ovmf
 from goldsmith.boot.hardware import Firmware, Shape
 from goldsmith.errors import HostError, InputError, Problem
 from goldsmith.host.run import run
+from goldsmith.recipe.nova_vocabulary import NO, TRANSLATED, YES, known, name_fault
 
-#: hw_* and os_* that Nova and Glance know, and that say nothing about the devices made here
-_NOT_SHAPING = frozenset(
-    (
-        "hw_auto_disk_config",
-        "hw_cpu_cores",
-        "hw_cpu_max_cores",
-        "hw_cpu_max_sockets",
-        "hw_cpu_max_threads",
-        "hw_cpu_policy",
-        "hw_cpu_realtime_mask",
-        "hw_cpu_sockets",
-        "hw_cpu_thread_policy",
-        "hw_cpu_threads",
-        "hw_device_id",
-        "hw_disk_type",
-        "hw_emulation_architecture",
-        "hw_ephemeral_encryption",
-        "hw_ephemeral_encryption_format",
-        "hw_ephemeral_encryption_secret_uuid",
-        "hw_firmware_stateless",
-        "hw_floppy_bus",
-        "hw_ipxe_boot",
-        "hw_locked_memory",
-        "hw_maxphysaddr_bits",
-        "hw_maxphysaddr_mode",
-        "hw_mem_encryption",
-        "hw_mem_encryption_model",
-        "hw_mem_page_size",
-        "hw_numa_cpus",
-        "hw_numa_mem",
-        "hw_numa_nodes",
-        "hw_pci_numa_affinity_policy",
-        "hw_pmu",
-        "hw_redirected_usb_ports",
-        "hw_rescue_bus",
-        "hw_rescue_device",
-        "hw_sound_model",
-        "hw_time_hpet",
-        "hw_video_ram",
-        "hw_vif_multiqueue_enabled",
-        "hw_viommu_model",
-        "hw_virtio_packed_ring",
-        "hw_vm_mode",
-        "hw_watchdog_action",
-        "os_admin_user",
-        "os_command_line",
-        "os_distro",
-        "os_require_quiesce",
-        "os_shutdown_timeout",
-        "os_skip_agent_inject_files_at_boot",
-        "os_skip_agent_inject_ssh",
-        "os_version",
-    )
-)
 _DISK_BUSES = ("virtio", "scsi", "ide", "sata", "usb")
 _NICS = ("virtio", "e1000", "e1000e", "igb", "ne2k_pci", "pcnet", "rtl8139", "vmxnet3")
 _VIDEOS = {
@@ -85,19 +32,8 @@ _VIDEOS = {
     "vmvga": "vmware-svga",
     "none": None,
 }
-_YES = ("yes", "true", "on", "y", "t", "1")
-_NO = ("no", "false", "off", "n", "f", "0")
 #: as nova's Architecture.canonicalize has them
 _ARCHITECTURES = ("x86_64", "amd64", "i686", "i386", "i486", "i586")
-#: spellings that nova's fields translate (VIFModel, SCSIModel)
-_LEGACY = {
-    "virtuale1000": "e1000",
-    "virtuale1000e": "e1000e",
-    "virtualpcnet32": "pcnet",
-    "virtualvmxnet3": "vmxnet3",
-    "lsilogicsas": "lsisas1068",
-    "paravirtual": "vmpvscsi",
-}
 #: ports that Nova allows (ALLOWED_QEMU_SERIAL_PORTS)
 _MOST_SERIAL_PORTS = 3
 _MACHINE = re.compile(r"(pc|q35)|pc-(i440fx|q35)-[A-Za-z0-9._-]+")
@@ -119,8 +55,8 @@ _VALUES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "hw_usb_model": (tuple(USB_DEVICES), ()),
     "hw_tpm_version": (("1.2", "2.0"), ()),
     "hw_tpm_model": (("tpm-tis", "tpm-crb"), ()),
-    "hw_qemu_guest_agent": ((*_YES, *_NO), ()),
-    "hw_boot_menu": ((*_YES, *_NO), ()),
+    "hw_qemu_guest_agent": ((*YES, *NO), ()),
+    "hw_boot_menu": ((*YES, *NO), ()),
     "hw_serial_port_count": (tuple(str(count) for count in range(1, _MOST_SERIAL_PORTS + 1)), ()),
     "os_secure_boot": (("required", "optional", "disabled"), ()),
     "os_type": (("linux", "windows"), ()),
@@ -181,7 +117,7 @@ def not_applied(properties: Mapping[str, str]) -> list[str]:
     return sorted(
         name
         for name in properties
-        if name.startswith("hw_") and name not in SHAPING and name.partition(".")[0] in _NOT_SHAPING
+        if name.startswith("hw_") and name not in SHAPING and name.partition(".")[0] in known()
     )
 
 
@@ -198,11 +134,7 @@ def shape_from(properties: Mapping[str, str], firmware: Firmware = "bios", host:
     ``host`` is what can be had; without it, everything.  Raises InputError with all that is wrong: unknown names and
     values, values that QEMU or this host cannot do, and properties that contradict each other.
     """
-    values = {
-        name: _LEGACY.get(value.lower(), value.lower()) if name in _ANY_CASE else value
-        for name, value in properties.items()
-        if name in SHAPING
-    }
+    values = _shaping(properties)
     problems = [*_unknown_names(properties), *_wrong_values(values)]
     wrong = {problem.path for problem in problems}
     good = {name: value for name, value in values.items() if name not in wrong}
@@ -214,6 +146,25 @@ def shape_from(properties: Mapping[str, str], firmware: Firmware = "bios", host:
     if problems:
         raise InputError(problems=problems)
     return shape
+
+
+def contradictions(properties: Mapping[str, str]) -> list[Problem]:
+    """Properties that are right by themselves and not with each other, whatever hypervisor the image is for."""
+    values = _shaping(properties)
+    wrong = {problem.path for problem in _wrong_values(values)}
+    good = {name: value for name, value in values.items() if name not in wrong}
+    firmware = firmware_from(good) or "bios"
+    found = _contradictions(good, _shape(good, firmware, None), firmware)
+    return [problem for other, problem in found if other not in wrong]
+
+
+def _shaping(properties: Mapping[str, str]) -> dict[str, str]:
+    """Those that shape a machine, in Nova's own spelling."""
+    return {
+        name: TRANSLATED.get(name, {}).get(value.lower(), value.lower()) if name in _ANY_CASE else value
+        for name, value in properties.items()
+        if name in SHAPING
+    }
 
 
 def _problem(name: str, message: str, suggestion: str | None = None) -> Problem:
@@ -231,14 +182,7 @@ def _guess(word: str, known: tuple[str, ...] | list[str]) -> str | None:
 
 def _unknown_names(properties: Mapping[str, str]) -> list[Problem]:
     """Names that only look like Nova's; others are the owner's to invent."""
-    known = sorted(SHAPING | _NOT_SHAPING)
-    found = []
-    for name in sorted(properties):
-        plain = re.sub(r"\.\d+$", "", name)
-        guess = _guess(name, known)
-        if plain not in known and (name.startswith("hw_") or (name.startswith("os_") and guess)):
-            found.append(_problem(name, "is no property that Nova knows", guess))
-    return found
+    return [_problem(name, *wrong) for name in sorted(properties) if (wrong := name_fault(name))]
 
 
 def _wrong_values(values: Mapping[str, str]) -> list[Problem]:
@@ -275,8 +219,8 @@ def _shape(values: Mapping[str, str], firmware: Firmware, host: Host | None) -> 
         "pointer_only": "hw_input_bus" not in values and "hw_pointer_model" in values,
         "usb_model": values.get("hw_usb_model"),
         "windows": values.get("os_type") == "windows",
-        "guest_agent": values.get("hw_qemu_guest_agent") in _YES,
-        "boot_menu": values.get("hw_boot_menu") in _YES,
+        "guest_agent": values.get("hw_qemu_guest_agent") in YES,
+        "boot_menu": values.get("hw_boot_menu") in YES,
         # The second carries goldsmith's own commands.
         "serial_ports": max(2, int(values.get("hw_serial_port_count", "1"))),
     }

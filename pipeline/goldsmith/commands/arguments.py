@@ -23,6 +23,27 @@ def recipes(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def clouds(parser: argparse.ArgumentParser, *, required: bool = False) -> None:
+    """--cloud NAME"""
+    parser.add_argument(
+        "--cloud",
+        metavar="NAME",
+        action="append",
+        default=[],
+        required=required,
+        help="an entry of clouds.yaml, or envvars for OS_* variables; can be given several times (docs/clouds.md)",
+    )
+
+
+def method(parser: argparse.ArgumentParser) -> None:
+    """--method WAY"""
+    parser.add_argument(
+        "--method",
+        choices=("put", "import"),
+        help="how bytes go to a cloud (default: import where it offers glance-direct, else put)",
+    )
+
+
 def recovery(parser: argparse.ArgumentParser) -> None:
     """--recover-registry"""
     parser.add_argument(

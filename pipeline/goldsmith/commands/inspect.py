@@ -23,7 +23,16 @@ Ends 0 when nothing is found and 1 when something is.  docs/inspect.md lists fac
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("image", metavar="IMAGE", type=Path, help="an image's file: qcow2, raw, vmdk, vhd or vhdx")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument(
+        "image", metavar="IMAGE", nargs="?", type=Path, help="an image's file: qcow2, raw, vmdk, vhd or vhdx"
+    )
+    what.add_argument(
+        "--swift-object",
+        metavar="FILE",
+        type=Path,
+        help="instead of an image, the metadata of an object on a storage node of Swift, by its .data file",
+    )
     parser.add_argument(
         "--ignore",
         metavar="ID",
@@ -33,7 +42,21 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _swift_object(path: Path) -> Outcome:
+    from goldsmith.inspection.swift_object import read_object
+
+    found = read_object(path)
+    document = {"object": str(path), "metadata": found.metadata, "checksum": found.checksum, "large": found.large}
+    lines = [f"{name}: {value}" for name, value in sorted(found.metadata.items())]
+    lines.append("checksum of the metadata: " + ("right" if found.checksum else "an old Swift wrote none"))
+    if found.large:
+        lines.append(f"{found.large}: the ETag is the MD5 of the segments' ETags, not of bytes")
+    return Outcome(document, "\n".join(lines))
+
+
 def execute(args: argparse.Namespace, context: Context) -> Outcome:
+    if args.swift_object:
+        return _swift_object(args.swift_object)
     from goldsmith.boot.accelerator import choose
     from goldsmith.inspection import report
     from goldsmith.inspection.image import examined

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from goldsmith.commands import arguments
 from goldsmith.commands.context import Context, Outcome
+from goldsmith.errors import ExitCode
 
 if TYPE_CHECKING:
     from goldsmith.bake.build import Standing
@@ -17,7 +18,8 @@ NAME = "plan"
 SUMMARY = "what would be built, verified and published, and why; changes nothing"
 DESCRIPTION = """\
 Check recipes completely, as every other command does first, and say what `goldsmith run` would do with each: whether
-its image must be built, and because of which input; whether it must be verified; whether it would be published.
+its image must be built, and because of which input; whether it must be verified; whether it would be published;
+with --cloud also what would change in each cloud: bytes, and properties to add (+), change (~) and remove (-).
 
 With --why all inputs that differ are named, those of the checks too: an element's file, a parameter, a package's
 version, a tool's, a file of goldsmith itself."""
@@ -28,18 +30,24 @@ _SHOWN = 5
 
 def configure(parser: argparse.ArgumentParser) -> None:
     arguments.recipes(parser)
+    arguments.clouds(parser)
     parser.add_argument("--why", action="store_true", help="name every input that differs, of image and checks")
 
 
 def execute(args: argparse.Namespace, context: Context) -> Outcome:
     from goldsmith.bake.build import look
-    from goldsmith.commands import work
+    from goldsmith.commands import clouds, work
 
-    documents = []
+    documents, code = [], ExitCode.GOOD
     for plan in work.planned(args.recipes, context.settings, context.progress):
         standing = look(plan, context.settings, context.progress)
-        documents.append(_document(plan, standing, context))
-    return Outcome({"recipes": documents}, "\n\n".join(_text(document, why=args.why) for document in documents))
+        document = _document(plan, standing, context)
+        if args.cloud:
+            manifest = None if document["build"]["needed"] else work.built(plan, standing).manifest
+            document["clouds"] = clouds.differences(plan, manifest, args.cloud, context)
+            code = max(code, clouds.worst(document["clouds"]))
+        documents.append(document)
+    return Outcome({"recipes": documents}, "\n\n".join(_text(document, why=args.why) for document in documents), code)
 
 
 def _document(plan: Plan, standing: Standing, context: Context) -> dict[str, Any]:
@@ -69,6 +77,8 @@ def _document(plan: Plan, standing: Standing, context: Context) -> dict[str, Any
 
 
 def _text(document: dict[str, Any], *, why: bool) -> str:
+    from goldsmith.commands.clouds import differences_text
+
     build, verify, publish = document["build"], document["verify"], document["publish"]
     lines = [
         str(document["name"]),
@@ -80,6 +90,8 @@ def _text(document: dict[str, Any], *, why: bool) -> str:
         *_reasons(verify["reasons"], why=why),
         f"  publish   {'to' if publish['needed'] else 'no, it is in'} {publish['target']}",
     ]
+    if "clouds" in document:
+        lines += differences_text(document["clouds"])
     return "\n".join(lines)
 
 

@@ -6,20 +6,30 @@ import argparse
 
 from goldsmith.commands import arguments
 from goldsmith.commands.context import Context, Outcome
+from goldsmith.errors import ExitCode
 
 NAME = "publish"
 SUMMARY = "put proven images into the catalogue"
 DESCRIPTION = """\
 Put the images that were built from recipes, and that passed all their checks with each firmware, into the catalogue:
 the folder images/ (or GOLDSMITH_IMAGES).  Beside NAME.qcow2 stand its manifest, its bill of materials (SPDX) and its
-Glance properties.  The former image of the name is replaced in one step.  One that was not booted is refused."""
+Glance properties.  The former image of the name is replaced in one step.  One that was not booted is refused.
 
-configure = arguments.recipes
+With --cloud they go to Glance instead: uploaded out of sight, verified, then shown in place of the former one in one
+switch.  What is there already is not done again, so a run that failed for one cloud is completed by the next."""
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    arguments.recipes(parser)
+    arguments.clouds(parser)
+    arguments.method(parser)
 
 
 def execute(args: argparse.Namespace, context: Context) -> Outcome:
     from goldsmith.commands import work
 
+    if args.cloud:
+        return _to_clouds(args, context)
     documents, lines = [], []
     for plan in work.planned(args.recipes, context.settings):
         image = work.existing(plan, context)
@@ -36,3 +46,15 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
         )
         lines.append(f"{plan.recipe.name}: {'nothing to do, ' if there else ''}{entry.image}")
     return Outcome({"recipes": documents}, "\n".join(lines))
+
+
+def _to_clouds(args: argparse.Namespace, context: Context) -> Outcome:
+    from goldsmith.commands import clouds, work
+
+    documents, lines, code = [], [], ExitCode.GOOD
+    for plan in work.planned(args.recipes, context.settings):
+        done = clouds.publish(plan, work.existing(plan, context), args.cloud, args.method, context)
+        documents.append({"name": plan.recipe.published_name, "clouds": done})
+        lines += [plan.recipe.published_name, *clouds.as_text(done)]
+        code = max(code, clouds.worst(done))
+    return Outcome({"recipes": documents}, "\n".join(lines), code)

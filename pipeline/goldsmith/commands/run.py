@@ -15,17 +15,20 @@ if TYPE_CHECKING:
 NAME = "run"
 SUMMARY = "plan, build, verify and publish: the whole way"
 DESCRIPTION = """\
-Plan all recipes, then build, verify and publish each.  What is done already is not done again: a second run looks and
+Plan all recipes, then build, verify and publish each: to the catalogue, and
+to the clouds of --cloud.  What is done already is not done again: a second run looks and
 says so.  An image that fails a check is not published, and the other recipes go on."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     arguments.recipes(parser)
     arguments.recovery(parser)
+    arguments.clouds(parser)
+    arguments.method(parser)
 
 
 def execute(args: argparse.Namespace, context: Context) -> Outcome:
-    from goldsmith.commands import work
+    from goldsmith.commands import clouds, work
 
     documents, texts, codes = [], [], []
     plans = work.planned(args.recipes, context.settings, context.progress)
@@ -33,6 +36,11 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
         work.require_host(context)
     for plan in plans:
         document, text, code = _run(plan, context, recover_registry=args.recover_registry)
+        if args.cloud and code == ExitCode.GOOD:
+            done = clouds.publish(plan, work.existing(plan, context), args.cloud, args.method, context)
+            document["clouds"] = done
+            text = "\n".join([text, *clouds.as_text(done)])
+            code = clouds.worst(done)
         documents.append(document)
         texts.append(text)
         codes.append(code)

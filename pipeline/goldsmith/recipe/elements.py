@@ -10,7 +10,7 @@ from typing import Any, Literal
 from goldsmith.errors import InputError, Problem
 from goldsmith.recipe import dib, registry, yamlfile
 from goldsmith.recipe.element_schema import close, parameter_problems
-from goldsmith.recipe.model import os_type_problem
+from goldsmith.recipe.nova_vocabulary import fault
 from goldsmith.recipe.problems import did_you_mean, dotted, kind_of, schema_problems
 from goldsmith.recipe.substitute import lint
 from goldsmith.settings import Settings
@@ -219,9 +219,9 @@ def _property_problems(element: Element) -> list[Problem]:
         Problem(file, dotted(("properties", *error.path)), str(error), error.suggestion)
         for error in lint(element.properties, element.parameters)
     ]
-    value = element.properties.get("os_type")
-    if value is not None and "${" not in value and (wrong := os_type_problem(value)):
-        found.append(Problem(file, "properties.os_type", *wrong))
+    for name, value in element.properties.items():
+        if "${" not in value and (wrong := fault(name, value)):
+            found.append(Problem(file, f"properties.{name}", *wrong))
     return found
 
 

@@ -11,7 +11,8 @@ from goldsmith.errors import InputError, Problem
 from goldsmith.recipe import clock, dib, image_base, requirements, windows
 from goldsmith.recipe.element_schema import X_DIB, JoinError, fill, variable_text, variables_of
 from goldsmith.recipe.elements import CHECKS, PROPERTIES, Element, available, load_folder
-from goldsmith.recipe.model import Base, ElementUse, ImageBase, Recipe, os_type_problem
+from goldsmith.recipe.model import Base, ElementUse, ImageBase, Recipe
+from goldsmith.recipe.nova_vocabulary import fault
 from goldsmith.recipe.problems import did_you_mean, dotted, nearest, schema_problems
 from goldsmith.recipe.releases import DISTRIBUTIONS, judge
 from goldsmith.recipe.substitute import SubstitutionError, expand, substitute
@@ -271,8 +272,8 @@ def _checks_and_properties(draft: Draft, found: Findings, blame: Blame) -> None:
         found.problems.extend(_expand_checks(planned, found.checks))
         found.problems.extend(_fill_properties(planned, found.properties, draft.properties))
     for name, value in draft.properties.items():
-        if name == "os_type" and (wrong := os_type_problem(value)):
-            blame("properties.os_type", *wrong)
+        if wrong := fault(name, value):
+            blame(f"properties.{name}", *wrong)
         found.properties[name] = value
 
 
@@ -313,7 +314,8 @@ def _fill_properties(
             yield Problem(file, f"properties.{name}", "a list or a mapping cannot be a property")
             continue
         text = str(value).lower() if isinstance(value, bool) else str(value)
-        if name == "os_type" and (wrong := os_type_problem(text)):
+        # What is wrong without a parameter has been said when the element was read.
+        if "${" in str(raw) and (wrong := fault(name, text)):
             yield Problem(file, f"properties.{name}", *wrong)
         if name not in decided and properties.get(name, text) != text:
             message = f"`{text}` contradicts `{properties[name]}`, which another element implies"

@@ -83,15 +83,6 @@ def _matching(pattern: str, what: str, suggestion: str | None = None) -> Callabl
     return check
 
 
-def os_type_problem(value: str) -> tuple[str, str | None] | None:
-    """What is wrong with an os_type; nova compares the raw string, so ``Windows`` would silently mean Linux."""
-    if value in ("linux", "windows"):
-        return None
-    hint = f"did you mean `{value.lower()}`" if value.lower() in ("linux", "windows") else None
-    why = "nova compares the raw string, and gives all but `windows` the clock of a Linux"
-    return f"os_type must be exactly `linux` or `windows`, found `{value}`: {why}", hint
-
-
 def property_text(value: object) -> str:
     """A Glance property's value.  Raises WrongValueError for numbers and booleans: Glance would store some text."""
     if not isinstance(value, str):
@@ -199,10 +190,14 @@ class Mirror(_Closed):
 
 
 class Publish(_Closed):
-    """How the image is named and shown in the catalogue; ``name`` defaults to the recipe's."""
+    """How the image is named and shown in the catalogue; ``name`` defaults to the recipe's.
+
+    ``keep``: so many former images stay in a cloud for a rollback; none given, all of them.
+    """
 
     name: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     visibility: Literal["private", "shared", "community", "public"] = "private"
+    keep: Annotated[int, Field(ge=0)] | None = None
 
 
 class ElementUse(_Closed):

@@ -110,7 +110,7 @@ def test_wrong_words(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["inspect", "x.qcow2", "--ignore", "log"]) == 2
     assert "no residue rule `log`\n  hint: did you mean `logs`" in capsys.readouterr().err
     assert cli.main(["inspect"]) == 2
-    assert "required: IMAGE" in capsys.readouterr().err
+    assert "one of the arguments IMAGE --swift-object is required" in capsys.readouterr().err
 
 
 class FakeAppliance:

@@ -129,7 +129,7 @@ class TestDigests:
     def test_what_is_not_in_the_image_does_not_rebuild_it(self, baked: Workplace, name: str) -> None:
         texts = {
             "checks.yaml": "checks: [{id: a, says: y}, {id: b}]\n",
-            "properties.yaml": "properties: {hw_x: y}\n",
+            "properties.yaml": "properties: {own_x: y}\n",
             "README.rst": "other\n",
             "schema.yaml": NETWORKD.replace("summary: Networks", "summary: Other"),
         }
@@ -149,9 +149,9 @@ class TestDigests:
 
     def test_what_is_published_does_not_rebuild(self, baked: Workplace) -> None:
         old = baked.plan(RECIPE)
-        new = baked.plan(RECIPE + "publish: {name: Other}\nproperties: {hw_x: y}\n")
+        new = baked.plan(RECIPE + "publish: {name: Other}\nproperties: {own_x: y}\n")
         assert (new.digest, new.checks_digest) == (old.digest, old.checks_digest)
-        assert new.properties == {"hw_x": "y"}
+        assert new.properties == {"own_x": "y"}
 
     def test_versions_are_covered_and_shown(self, baked: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
         old = baked.plan(RECIPE, **{"qemu-img": "7.2", "mke2fs": "1.47"})

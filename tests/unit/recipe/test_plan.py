@@ -229,18 +229,18 @@ class TestChecksAndProperties:
     def test_properties(self, work: Workplace) -> None:
         work.write(
             "elements/networkd/properties.yaml",
-            "properties: {os_type: linux, hw_x: 'p-${policy}', hw_link: '${link}', hw_6: '${ipv6}'}\n",
+            "properties: {os_type: linux, own_x: 'p-${policy}', hw_link: '${link}', own_6: '${ipv6}'}\n",
         )
-        plan = work.plan("elements: [networkd]\nproperties: {os_distro: debian, hw_x: mine}\n")
-        assert plan.properties == {"os_type": "linux", "hw_x": "mine", "hw_6": "true", "os_distro": "debian"}
+        plan = work.plan("elements: [networkd]\nproperties: {os_distro: debian, own_x: mine}\n")
+        assert plan.properties == {"os_type": "linux", "own_x": "mine", "own_6": "true", "os_distro": "debian"}
 
     def test_elements_that_contradict_each_other(self, work: Workplace) -> None:
-        work.element("one", properties="properties: {hw_x: a}\n")
-        path = work.element("two", properties="properties: {hw_x: b}\n") / "properties.yaml"
+        work.element("one", properties="properties: {own_x: a}\n")
+        path = work.element("two", properties="properties: {own_x: b}\n") / "properties.yaml"
         (problem,) = work.problems("elements: [one, two]\n")
-        assert (problem.file, problem.path) == (str(path), "properties.hw_x")
+        assert (problem.file, problem.path) == (str(path), "properties.own_x")
         assert problem.suggestion == "decide it in the recipe's properties"
-        assert work.plan("elements: [one, two]\nproperties: {hw_x: c}\n").properties == {"hw_x": "c"}
+        assert work.plan("elements: [one, two]\nproperties: {own_x: c}\n").properties == {"own_x": "c"}
 
     def test_os_type_from_a_parameter(self, work: Workplace) -> None:
         work.element(

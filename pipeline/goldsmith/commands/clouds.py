@@ -1,0 +1,144 @@
+"""Steps that publish, rollback, plan and run share where images go to clouds: several at once, each on its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from goldsmith.bake.build import Built
+from goldsmith.commands import work
+from goldsmith.commands.context import Context
+from goldsmith.commands.proofs import proof, properties
+from goldsmith.errors import ExitCode, GoldsmithError
+from goldsmith.publish.glance import names, publisher, state
+from goldsmith.publish.glance.publisher import Done, Order
+from goldsmith.publish.glance.service import connect
+from goldsmith.publish.glance.upload import Method
+from goldsmith.recipe.plan import Plan
+from goldsmith.store.manifest import Manifest
+
+Document = dict[str, Any]
+
+
+def each(clouds: Sequence[str], act: Callable[[str], Document]) -> list[Document]:
+    """What ``act`` says of each cloud, side by side, or the error that ended it there: the others go on."""
+
+    def one(cloud: str) -> Document:
+        try:
+            return {"cloud": cloud, **act(cloud), "exit_code": 0}
+        except GoldsmithError as error:
+            facts = {"kind": type(error).__name__, "message": error.message, "where": error.where, "hint": error.hint}
+            return {"cloud": cloud, "error": facts, "text": str(error), "exit_code": int(error.exit_code)}
+
+    names_once = list(dict.fromkeys(clouds))
+    with ThreadPoolExecutor(max_workers=min(len(names_once), 8)) as pool:
+        return list(pool.map(one, names_once))
+
+
+def worst(documents: Sequence[Document]) -> ExitCode:
+    return ExitCode(max((int(document["exit_code"]) for document in documents), default=0))
+
+
+def publish(plan: Plan, built: Built, clouds: Sequence[str], method: Method | None, context: Context) -> list[Document]:
+    """Put a plan's image into each cloud.  Raises InputError where its properties contradict the disk."""
+    manifest = work.proven(plan, built.manifest, proof(plan, built.manifest, context.settings))
+    wishes = plan.recipe.publish
+    order = Order(
+        plan.recipe.published_name,
+        built.image,
+        manifest,
+        manifest.properties,
+        visibility=wishes.visibility,
+        keep=wishes.keep,
+        method=method,
+    )
+    return each(clouds, lambda cloud: _done(publisher.publish(connect(cloud), order, context.progress)))
+
+
+def rollback(name: str, clouds: Sequence[str], context: Context) -> list[Document]:
+    """The previous image of a name back in each cloud."""
+    return each(clouds, lambda cloud: _done(publisher.rollback(connect(cloud), name, context.progress)))
+
+
+def _done(done: Done) -> Document:
+    facts = {"did": done.did, "image": done.image, "previous": done.previous}
+    return {**facts, "removed": list(done.removed), "notes": list(done.notes)}
+
+
+def differences(plan: Plan, manifest: Manifest | None, clouds: Sequence[str], context: Context) -> list[Document]:
+    """What publishing would change in each cloud; ``manifest`` is the image's, None where it is to be built."""
+    wanted = properties(plan, manifest)
+    if manifest:
+        manifest = work.proven(plan, manifest, proof(plan, manifest, context.settings))
+    name = plan.recipe.published_name
+
+    def look(cloud: str) -> Document:
+        current = state.look(connect(cloud), name).current
+        all_wanted = names.publishable(wanted)
+        if manifest:
+            all_wanted |= names.provenance(name, manifest, current.get(names.PREVIOUS) if current else None)
+        changes = state.compare(current, all_wanted)
+        upload = manifest is None or current is None or current.get("os_hash_value") != manifest.sha512
+        if current is None:
+            why = f"no image is called {name!r}"
+        elif manifest is None:
+            why = "the image is to be built"
+        else:
+            why = "other bytes are there" if upload else "the same bytes are there"
+        return {
+            "image": current["id"] if current else None,
+            "upload": {"needed": upload, "reason": why, "bytes": manifest.size if manifest and upload else None},
+            "add": {key: {"value": value, "origin": _origin(key, plan)} for key, value in changes.add.items()},
+            "change": {
+                key: {"old": old, "value": new, "origin": _origin(key, plan)}
+                for key, (old, new) in changes.change.items()
+            },
+            "remove": {
+                key: {"old": old, "reason": "neither recipe, element nor disk says so"}
+                for key, old in changes.remove.items()
+            },
+        }
+
+    return each(clouds, look)
+
+
+def _origin(key: str, plan: Plan) -> str:
+    if key.startswith("goldsmith_"):
+        return "where the image comes from"
+    if key in plan.recipe.properties:
+        return "recipe"
+    by = [each.element.name for each in plan.elements if key in each.element.properties]
+    return f"element {by[-1]}" if by else "disk"
+
+
+def as_text(documents: Sequence[Document]) -> list[str]:
+    """Lines for a person, of what ``publish`` and ``rollback`` give."""
+    lines = []
+    for told in documents:
+        if "error" in told:
+            lines.append(f"  {told['cloud']}: FAILED, {told['text']}")
+            continue
+        did = {"nothing": "nothing to do", "reconciled": "properties were changed"}.get(told["did"], "switched")
+        former = f" instead of {told['previous']}" if told["did"] == "published" and told["previous"] else ""
+        lines.append(f"  {told['cloud']}: {did}, {told['image']} is visible{former}")
+        lines += [f"    removed {image}" for image in told["removed"]]
+        lines += [f"    kept: {note}" for note in told["notes"]]
+    return lines
+
+
+def differences_text(documents: Sequence[Document]) -> list[str]:
+    lines = []
+    for told in documents:
+        if "error" in told:
+            lines.append(f"  {told['cloud']}: FAILED, {told['text']}")
+            continue
+        upload = told["upload"]
+        lines.append(f"  {told['cloud']}: {'upload' if upload['needed'] else 'no upload'}, {upload['reason']}")
+        lines += [f"    + {key}={facts['value']} ({facts['origin']})" for key, facts in told["add"].items()]
+        lines += [
+            f"    ~ {key}={facts['value']}, was {facts['old']} ({facts['origin']})"
+            for key, facts in told["change"].items()
+        ]
+        lines += [f"    - {key}={facts['old']} ({facts['reason']})" for key, facts in told["remove"].items()]
+    return lines

@@ -1,0 +1,1 @@
+"""What others broke in the properties of a cloud's images."""

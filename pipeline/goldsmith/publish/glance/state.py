@@ -1,0 +1,81 @@
+"""What a cloud holds under a public name: the current image, former ones, and what was begun."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from goldsmith.errors import InputError
+from goldsmith.publish.glance import names
+from goldsmith.publish.glance.service import Glance, Image, change, properties_of
+
+
+@dataclass(frozen=True)
+class State:
+    """``current`` is what users find; ``former`` are hidden, the newest first; ``begun`` are staged, ``claims``
+    those of publishers at work, the oldest first.
+
+    A former one still has the public name where its switch ended a moment ago, or was cut short.
+    """
+
+    current: Image | None
+    former: tuple[Image, ...]
+    begun: tuple[Image, ...]
+    claims: tuple[Image, ...]
+
+
+def look(glance: Glance, name: str) -> State:
+    """Raises InputError where several visible images have the name: nobody can say which one is to be replaced."""
+    by_name = glance.images(name=name)
+    visible = [image for image in by_name if not image["os_hidden"]]
+    if len(visible) > 1:
+        ids = ", ".join(image["id"] for image in visible)
+        raise InputError(
+            f"{len(visible)} images are called {name!r}: {ids}",
+            where=f"cloud {glance.cloud}",
+            hint="rename or hide all but one: openstack image set --name OTHER ID",
+        )
+    current = visible[0] if visible else None
+    hidden = [image for image in glance.images(**{names.NAME: name}) if image["os_hidden"]]
+    claims = [image for image in hidden if names.CLAIM in image]
+    begun = [image for image in hidden if names.STAGED in image]
+    former = [i for i in hidden if names.CLAIM not in i and names.STAGED not in i and i["status"] == "active"]
+    former.sort(key=lambda image: (image["created_at"], image["id"]), reverse=True)
+    previous = current.get(names.PREVIOUS) if current else None
+    # The one that the current image replaced comes first, however old it is.
+    former.sort(key=lambda image: image["id"] != previous)
+    return State(current, tuple(former), tuple(sorted(begun, key=_order)), tuple(sorted(claims, key=_order)))
+
+
+def _order(image: Mapping[str, Any]) -> tuple[str, str]:
+    return str(image["created_at"]), str(image["id"])
+
+
+@dataclass(frozen=True)
+class Changes:
+    """How properties would change: name to value, or to (old, new)."""
+
+    add: Mapping[str, str]
+    change: Mapping[str, tuple[str, str]]
+    remove: Mapping[str, str]
+
+    def __bool__(self) -> bool:
+        return bool(self.add or self.change or self.remove)
+
+
+def compare(image: Mapping[str, Any] | None, wanted: Mapping[str, str]) -> Changes:
+    """Properties of an image against the planned ones; who made the image wrote its provenance (goldsmith_*)."""
+    has = properties_of(image) if image else {}
+    theirs = {key: value for key, value in has.items() if not key.startswith("goldsmith_") or key in wanted}
+    return Changes(
+        add={key: value for key, value in wanted.items() if key not in theirs},
+        change={key: (theirs[key], value) for key, value in wanted.items() if key in theirs and theirs[key] != value},
+        remove={key: value for key, value in theirs.items() if key not in wanted},
+    )
+
+
+def operations(image: Mapping[str, Any], wanted: Mapping[str, str], **base: Any) -> list[dict[str, Any]]:
+    """One PATCH that gives an image exactly the ``wanted`` properties, and these ``base`` attributes."""
+    surplus = sorted(set(properties_of(image)) - set(wanted))
+    return change(image, {**wanted, **base}, surplus)

@@ -1,0 +1,125 @@
+"""An image's bytes into a record of Glance, checked on both sides."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from goldsmith.errors import CheckFailedError, HarnessError, InputError
+from goldsmith.host.deadline import Deadline
+from goldsmith.host.progress import Progress
+from goldsmith.publish.glance.service import Glance, Image
+
+Method = Literal["put", "import"]
+#: bytes read at once: large enough that hashing releases the lock, small enough for any host
+_BLOCK = 4 * 2**20
+
+
+class Body:
+    """A file as requests streams it: with its length, in blocks, hashed as it goes."""
+
+    def __init__(self, path: Path) -> None:
+        self._stream = path.open("rb", buffering=0)
+        self._size = path.stat().st_size
+        self.sha512, self.md5 = hashlib.sha512(), hashlib.md5(usedforsecurity=False)
+        self.sent = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def read(self, size: int = -1) -> bytes:
+        block = self._stream.read(_BLOCK if size < 0 else max(size, 1))
+        self.sha512.update(block)
+        self.md5.update(block)
+        self.sent += len(block)
+        return block
+
+    def __iter__(self) -> Body:
+        return self
+
+    def __next__(self) -> bytes:
+        if block := self.read(_BLOCK):
+            return block
+        raise StopIteration
+
+    def close(self) -> None:
+        self._stream.close()
+
+
+@dataclass(frozen=True)
+class Sent:
+    """What was read from the file while it was sent."""
+
+    size: int
+    sha512: str
+    md5: str
+
+
+def upload(
+    glance: Glance, image_id: str, path: Path, method: Method, deadline: Deadline, progress: Progress
+) -> tuple[Image, Sent]:
+    """Send the bytes and wait until the image is active.
+
+    Raises as ``Glance.request``, DeadlineError where it stays importing, and HarnessError where an import failed.
+    """
+    place = "stage" if method == "import" else "file"
+    sent = _send(glance, f"/images/{image_id}/{place}", path, progress)
+    if method == "import":
+        glance.request("POST", f"/images/{image_id}/import", json={"method": {"name": "glance-direct"}})
+    hint = "Glance's log says why; the record is removed"
+    image = deadline.wait_for(
+        lambda: _settled(glance, image_id), f"image {image_id} on cloud {glance.cloud} is active", hint=hint
+    )
+    return image, sent
+
+
+def _send(glance: Glance, path: str, file: Path, progress: Progress) -> Sent:
+    for last in (False, True):
+        body = Body(file)
+        total = max(len(body), 1)
+        with progress.step(
+            f"upload to {glance.cloud}",
+            lambda body=body, total=total: f"{100 * body.sent // total} %",  # type: ignore[misc]
+        ):
+            headers = {"Content-Type": "application/octet-stream", "Accept": ""}
+            try:
+                # keystoneauth would send again what is left of the stream, which is nothing.
+                reply = glance.request(
+                    "PUT", path, data=body, headers=headers, allow_reauth=False, ok=() if last else (401,)
+                )
+            finally:
+                body.close()
+        if reply.status_code != 401:
+            return Sent(body.sent, body.sha512.hexdigest(), body.md5.hexdigest())
+        glance.connection.session.invalidate()
+    raise AssertionError("unreachable")
+
+
+def _settled(glance: Glance, image_id: str) -> Image | None:
+    image = glance.image(image_id)
+    if image is None:
+        raise HarnessError(f"image {image_id} is gone", where=f"cloud {glance.cloud}", hint="run it again")
+    if failed := image.get("os_glance_failed_import"):
+        raise HarnessError(
+            f"the import of image {image_id} failed in {failed}",
+            where=f"cloud {glance.cloud}",
+            hint="Glance's log says why; run it again, or use --method put",
+        )
+    if image["status"] in ("killed", "deleted", "pending_delete", "deactivated"):
+        raise HarnessError(f"image {image_id} is {image['status']}", where=f"cloud {glance.cloud}", hint="run it again")
+    return image if image["status"] == "active" else None
+
+
+def verify(image: Image, sent: Sent, sha512: str, where: str) -> None:
+    """Raises InputError where the file is not its manifest's, CheckFailedError where the cloud holds other bytes."""
+    if sent.sha512 != sha512:
+        raise InputError("the file is not the image of its manifest", where=where, hint="build the image again")
+    pairs: dict[str, tuple[Any, Any]] = {"size": (image["size"], sent.size), "md5": (image.get("checksum"), sent.md5)}
+    if image.get("os_hash_algo") in ("sha512", None):
+        pairs["sha512"] = (image.get("os_hash_value"), sent.sha512)
+    # A FIPS host or an old release keeps no MD5; the sha512 is what counts.
+    wrong = [f"{name} {a}, sent {b}" for name, (a, b) in pairs.items() if a != b and not (name == "md5" and a is None)]
+    if wrong:
+        raise CheckFailedError(f"the cloud holds other bytes: {'; '.join(wrong)}", where=where, hint="run it again")

@@ -1,0 +1,92 @@
+"""The audit on a real Keystone and Glance: what it finds, what it mends, and that it touches nothing else."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cloud_services import Cloud
+
+from goldsmith import cli
+from goldsmith.errors import ExitCode
+from goldsmith.publish.glance.service import connect
+
+Image = dict[str, Any]
+GOOD = {"os_type": "linux", "hw_disk_bus": "virtio", "os_distro": "debian"}
+MAPPING = json.dumps([{"source_type": "snapshot", "snapshot_id": "0f2a", "boot_index": 0}])
+
+
+@pytest.fixture
+def images(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
+    """Names to ids: one image for each thing that others break, and some that are right."""
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(cloud.clouds_yaml))
+    monkeypatch.setenv("GOLDSMITH_IMAGES", str(tmp_path / "images"))
+    glance = connect("member")
+    made: dict[str, str] = {}
+
+    def add(name: str, **properties: str) -> None:
+        volume = "block_device_mapping" in properties
+        image = glance.create({"name": name, "disk_format": "raw", "container_format": "bare", **properties})
+        made[name] = image["id"]
+        headers = {"Content-Type": "application/octet-stream"}
+        glance.request("PUT", f"/images/{image['id']}/file", data=b"" if volume else b"x" * 64, headers=headers)
+
+    add("good", **GOOD)
+    add("removed", hw_disk_bus="virtio", os_distro="debian")
+    add("windows", os_type="Windows", os_distro="windows")
+    add("drifted", **{**GOOD, "hw_disk_bus": "ide", "goldsmith_build": "ab" * 32})
+    add("snapshot", image_type="snapshot", base_image_ref=made["good"], hw_disk_bus="virtio")
+    add("volume-snapshot", block_device_mapping=MAPPING, bdm_v2="True", os_distro="windows")
+    add("unsure", **{**GOOD, "hw_disk_bus": "virtoi"})
+    add("other", department="physics", os_type="windows")
+    return made
+
+
+def _all(cloud: str) -> dict[str, Image]:
+    return {image["id"]: image for image in connect(cloud).images()}
+
+
+def _audit(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[str, Any]]:
+    code = cli.main(["--json", "audit", *words])
+    return code, json.loads(capsys.readouterr().out)
+
+
+def test_audit_finds_and_mends_and_touches_nothing_else(
+    cloud: Cloud, images: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    planned = {"ab" * 32: GOOD}
+    monkeypatch.setattr("goldsmith.publish.audit.run.planned_by_build", lambda folder: planned)
+    before = _all("member")
+
+    code, found = _audit(capsys, "--cloud", "member")
+    assert code == ExitCode.CHECK_FAILED
+    wrong = {each["name"]: each for each in found["wrong"] if each["id"] in images.values()}
+    assert set(wrong) == {"removed", "windows", "drifted", "snapshot", "volume-snapshot", "unsure"}
+    assert (wrong["snapshot"]["kind"], wrong["volume-snapshot"]["kind"]) == ("snapshot", "volume-snapshot")
+    assert _all("member") == before
+
+    assert cli.main(["audit", "--cloud", "reader", "--fix"]) == ExitCode.BAD_INPUT
+    assert "may not" in capsys.readouterr().err
+    assert _all("member") == before
+
+    code = cli.main(["audit", "--cloud", "member", "--fix"])
+    shown = capsys.readouterr()
+    assert f"{len(found['wrong'])} with findings" in shown.out, shown.err
+    assert code == ExitCode.CHECK_FAILED
+    after = _all("member")
+    repaired = {
+        "removed": {"os_type": "linux"},
+        "windows": {"os_type": "windows"},
+        "drifted": {"hw_disk_bus": "virtio"},
+        "snapshot": {"os_type": "linux"},
+        "volume-snapshot": {"os_type": "windows"},
+    }
+    by_id = {images[name]: change for name, change in repaired.items()}
+    for image_id, image in before.items():
+        stamp = {"updated_at": after[image_id]["updated_at"]} if image_id in by_id else {}
+        assert after[image_id] == image | by_id.get(image_id, {}) | stamp
+
+    _, found = _audit(capsys, "--cloud", "admin", "--all-projects")
+    assert [each["name"] for each in found["wrong"] if each["id"] in images.values()] == ["unsure"]
