@@ -84,11 +84,10 @@ def _send(glance: Glance, path: str, file: Path, progress: Progress) -> Sent:
             lambda body=body, total=total: f"{100 * body.sent // total} %",  # type: ignore[misc]
         ):
             headers = {"Content-Type": "application/octet-stream", "Accept": ""}
+            # keystoneauth would send again what is left of the stream, which is nothing.
+            once = {"allow_reauth": False, "connect_retries": 0, "status_code_retries": 0}
             try:
-                # keystoneauth would send again what is left of the stream, which is nothing.
-                reply = glance.request(
-                    "PUT", path, data=body, headers=headers, allow_reauth=False, ok=() if last else (401,)
-                )
+                reply = glance.request("PUT", path, data=body, headers=headers, ok=() if last else (401,), **once)
             finally:
                 body.close()
         if reply.status_code != 401:
