@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from image_samples import FORMATS, MIB, SIZE, changed, disk, image, qemu_img, refusal, with_footer
+from image_samples import FORMATS, MIB, SIZE, changed, disk, image, luks, qemu_img, refusal, with_footer
 
 from goldsmith.errors import InputError
 from goldsmith.images import untrusted
@@ -77,7 +77,7 @@ def test_encryption(tmp_path: Path, method: str) -> None:
 
 def test_luks(tmp_path: Path) -> None:
     path = tmp_path / "a"
-    qemu_img("create", "-f", "luks", "--object", "secret,id=s,data=x", "-o", "key-secret=s,iter-time=10", path, "1M")
+    luks(path)
     assert refusal(path).startswith("is luks, expected")
 
 
