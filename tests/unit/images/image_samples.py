@@ -83,7 +83,7 @@ def refusal(path: Path) -> str:
 
 
 def luks(path: Path) -> None:
-    """An encrypted disk.  QEMU measures first how fast it hashes, and gives up where the host counted no time at all."""
+    """An encrypted disk.  QEMU first measures how fast it hashes, and gives up where no time was counted."""
     words = ["create", "-f", "luks", "--object", "secret,id=s,data=x", "-o", "key-secret=s,iter-time=10"]
     for _ in range(5):
         done = subprocess.run(["qemu-img", *words, path, "1M"], capture_output=True, text=True, check=False)
