@@ -23,6 +23,7 @@ import yaml
 from openstack.connection import Connection
 
 from goldsmith.host.deadline import Deadline
+from goldsmith.publish.glance.service import Glance, connect
 from goldsmith.settings import PROJECT_ROOT
 
 SERVICES = PROJECT_ROOT / ".venv-services"
@@ -128,7 +129,8 @@ class Service:
         (self.folder / "gunicorn.conf.py").write_text("".join([*lines, _ONE_WRITER]))
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [BIN / "gunicorn"],
+                # Whatever ends the tests ends it.
+                ["setpriv", "--pdeathsig", "TERM", BIN / "gunicorn"],
                 cwd=self.folder,
                 env={"PATH": f"{BIN}:/usr/bin:/bin", "HOME": str(self.folder), **self.environment},
                 stdin=subprocess.DEVNULL,
@@ -304,3 +306,20 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
         yield started
     finally:
         started.close()
+
+
+@pytest.fixture
+def member(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Glance]:
+    """A project without images, before and after; OS_CLIENT_CONFIG_FILE is the cloud's."""
+    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(cloud.clouds_yaml))
+    glance = connect("member")
+    _empty(glance)
+    yield glance
+    _empty(glance)
+
+
+def _empty(glance: Glance) -> None:
+    for image in glance.images():
+        if image["protected"]:
+            glance.patch(image["id"], [{"op": "replace", "path": "/protected", "value": False}])
+        glance.delete(image["id"])

@@ -94,6 +94,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self.send_header(name, value)
         if status not in (204, 304):
             self.send_header("Content-Length", str(len(body)))
+        if self.close_connection:
+            # Unsaid, the client would send its next request into a closing connection.
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(body)
 

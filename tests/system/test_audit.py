@@ -7,11 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cloud_services import Cloud
 
 from goldsmith import cli
 from goldsmith.errors import ExitCode
-from goldsmith.publish.glance.service import connect
+from goldsmith.publish.glance.service import Glance, connect
 
 Image = dict[str, Any]
 GOOD = {"os_type": "linux", "hw_disk_bus": "virtio", "os_distro": "debian"}
@@ -19,19 +18,17 @@ MAPPING = json.dumps([{"source_type": "snapshot", "snapshot_id": "0f2a", "boot_i
 
 
 @pytest.fixture
-def images(cloud: Cloud, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
+def images(member: Glance, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> dict[str, str]:
     """Names to ids: one image for each thing that others break, and some that are right."""
-    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(cloud.clouds_yaml))
     monkeypatch.setenv("GOLDSMITH_IMAGES", str(tmp_path / "images"))
-    glance = connect("member")
     made: dict[str, str] = {}
 
     def add(name: str, **properties: str) -> None:
         volume = "block_device_mapping" in properties
-        image = glance.create({"name": name, "disk_format": "raw", "container_format": "bare", **properties})
+        image = member.create({"name": name, "disk_format": "raw", "container_format": "bare", **properties})
         made[name] = image["id"]
         headers = {"Content-Type": "application/octet-stream"}
-        glance.request("PUT", f"/images/{image['id']}/file", data=b"" if volume else b"x" * 64, headers=headers)
+        member.request("PUT", f"/images/{image['id']}/file", data=b"" if volume else b"x" * 64, headers=headers)
 
     add("good", **GOOD)
     add("removed", hw_disk_bus="virtio", os_distro="debian")
@@ -54,7 +51,7 @@ def _audit(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, dict[s
 
 
 def test_audit_finds_and_mends_and_touches_nothing_else(
-    cloud: Cloud, images: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    images: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     planned = {"ab" * 32: GOOD}
     monkeypatch.setattr("goldsmith.publish.audit.run.planned_by_build", lambda folder: planned)

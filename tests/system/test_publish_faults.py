@@ -23,7 +23,7 @@ DATA = r"PUT .*/(file|stage)"
 
 
 @pytest.fixture
-def between(cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+def between(cloud: Cloud, member: Glance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
     with proxy(cloud.glance.port) as server:
         wrong = cloud.entry("member")
         wrong["auth"] = {**cloud.entry("member")["auth"], "password": "not-this-one"}  # type: ignore[dict-item]
@@ -31,8 +31,6 @@ def between(cloud: Cloud, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> It
         path = cloud.write_clouds(tmp_path / "clouds.yaml", spoiled=spoiled, wrong=wrong)
         monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(path))
         yield server
-        for image in (member := connect("member")).images():
-            member.delete(image["id"])
 
 
 def _publish_old(tmp_path: Path) -> tuple[Glance, str]:

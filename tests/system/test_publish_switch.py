@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,17 +19,6 @@ from goldsmith.publish.glance.publisher import publish, rollback
 from goldsmith.publish.glance.service import BASE, Glance, connect, properties_of
 
 QUIET = Progress(quiet=True)
-
-
-@pytest.fixture
-def member(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> Iterator[Glance]:
-    monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(cloud.clouds_yaml))
-    glance = connect("member")
-    yield glance
-    for image in glance.images():
-        if image["protected"]:
-            glance.patch(image["id"], [{"op": "replace", "path": "/protected", "value": False}])
-        glance.delete(image["id"])
 
 
 @pytest.mark.parametrize("method", ["put", "import"])
