@@ -12,8 +12,10 @@ from pathlib import Path
 from goldsmith import __version__
 from goldsmith.bake import archive as archives
 from goldsmith.bake.archive import Archive
-from goldsmith.bake.dib import Tree, build_tree
+from goldsmith.bake.base_tree import BaseTree, base_tree
 from goldsmith.bake.disk import make_disk
+from goldsmith.bake.lay_over import lay_over
+from goldsmith.bake.layers import split
 from goldsmith.bake.layout import make_layout
 from goldsmith.bake.offline import session as offline
 from goldsmith.bake.remembered import recall, remember
@@ -21,7 +23,7 @@ from goldsmith.bake.scratch import is_littered, scratch_folder, sweep
 from goldsmith.boot.accelerator import choose
 from goldsmith.errors import HostError
 from goldsmith.host.apt_sources import Mirrors, host_mirrors
-from goldsmith.host.files import document_digest, file_digest, locked, require_space
+from goldsmith.host.files import document_digest, file_digests, require_space
 from goldsmith.host.jail import Jail, root_jail
 from goldsmith.host.progress import Progress
 from goldsmith.images.base import obtained, working_copy
@@ -95,7 +97,14 @@ def build(
         KIND,
         key,
         lambda folder: _bake(
-            plan, standing.archive, settings, progress, folder, recover_registry=recover_registry, follow=follow
+            plan,
+            standing.archive,
+            settings,
+            progress,
+            folder,
+            again=again,
+            recover_registry=recover_registry,
+            follow=follow,
         ),
     )
     remember(plan, settings, key, suites)
@@ -177,30 +186,46 @@ def _bake(
     progress: Progress,
     folder: Path,
     *,
+    again: bool,
     recover_registry: bool,
     follow: offline.Follow | None,
 ) -> None:
-    """Write image and manifest into ``folder``."""
+    """Write image and manifest into ``folder``; ``again`` makes the base tree anew too."""
     if isinstance(plan.recipe.base, ImageBase):
         _bake_offline(plan, settings, progress, folder, recover_registry=recover_registry, follow=follow)
         return
     epoch = archive.epoch if archive else int(time.time())
     first_step = len(progress.finished)
+    layers = split(plan, settings)
+    mirrors = _mirror_variables(plan, mirrors_for(plan, settings))
     with root_jail(settings.base_environment) as jail, scratch_folder(settings.work_dir, jail) as scratch:
-        tree = _tree(jail, plan, settings, scratch, progress)
-        image = scratch / IMAGE
-        _disk(jail, plan, tree, scratch, image, epoch, progress)
+        base = base_tree(jail, plan, layers, archive, mirrors, settings, scratch, progress, again=again)
+        root, disk, over = scratch / "root", scratch / "disk", scratch / "over"
+        with progress.step("unpack the tree"):
+            _unpack(jail, base, root)
+        over.mkdir()
+        packages = lay_over(
+            jail,
+            plan,
+            layers,
+            root,
+            over,
+            variables=base.variables,
+            mirrors=mirrors,
+            log_file=settings.cache_dir / "logs" / f"{plan.recipe.name}.elements.log",
+            progress=progress,
+        )
+        disk.mkdir()
+        layout = make_layout(plan.recipe.disk.size, plan.digest)
+        make_disk(jail, root, disk, layout, folder / IMAGE, epoch=epoch, progress=progress)
         # Root made it; from here on it is the caller's.
-        jail.run(["chown", f"{os.getuid()}:{os.getgid()}", image], deadline=30)
-        with progress.step("manifest"):
-            jail.run(["cp", "--reflink=auto", image, folder / IMAGE], deadline=600)
-            jail.run(["chown", f"{os.getuid()}:{os.getgid()}", folder / IMAGE], deadline=30)
-            steps = tuple(Step(name=n, seconds=round(s, 2)) for n, s in progress.finished[first_step:])
-            base = plan.recipe.bootstrapped
-            of_base = {"distribution": base.distribution, "release": base.release, "architecture": base.architecture}
-            packages = [PackageFact(name=p.name, version=p.version, architecture=p.architecture) for p in tree.packages]
-            size = plan.recipe.disk.size
-            manifests.write(folder / MANIFEST, _manifest(plan, of_base, packages, size, folder / IMAGE, steps))
+        jail.run(["chown", f"{os.getuid()}:{os.getgid()}", folder / IMAGE], deadline=30)
+    with progress.step("manifest"):
+        steps = tuple(Step(name=n, seconds=round(s, 2)) for n, s in progress.finished[first_step:])
+        of = plan.recipe.bootstrapped
+        of_base = {"distribution": of.distribution, "release": of.release, "architecture": of.architecture}
+        size = plan.recipe.disk.size
+        manifests.write(folder / MANIFEST, _manifest(plan, of_base, packages, size, folder / IMAGE, steps))
 
 
 def _bake_offline(
@@ -240,47 +265,10 @@ def _bake_offline(
     manifests.write(folder / MANIFEST, manifest.model_copy(update={"found": dict(done.found)}))
 
 
-def _tree(jail: Jail, plan: Plan, settings: Settings, scratch: Path, progress: Progress) -> Tree:
-    log_file = settings.cache_dir / "logs" / f"{plan.recipe.name}.dib.log"
-    log_file.parent.mkdir(parents=True, exist_ok=True)
-    log_file.unlink(missing_ok=True)
-    cache = settings.cache_dir / "dib"
-    cache.mkdir(parents=True, exist_ok=True)
-    # One at a time: DIB mounts the one folder of downloaded packages into every tree, and apt locks it.
-    with locked(cache.parent / "dib.lock"), progress.step("tree (diskimage-builder)"):
-        return build_tree(
-            jail,
-            scratch,
-            elements=plan.dib_elements,
-            packages=plan.recipe.packages,
-            environment={**plan.environment, **_mirror_variables(plan, mirrors_for(plan, settings))},
-            elements_path=[path for path in settings.elements_path if path.is_dir()],
-            cache=cache,
-            architecture=plan.recipe.bootstrapped.architecture,
-            log_file=log_file,
-        )
-
-
-def _disk(jail: Jail, plan: Plan, tree: Tree, scratch: Path, image: Path, epoch: int, progress: Progress) -> None:
-    root = scratch / "root"
-    disk = scratch / "disk"
+def _unpack(jail: Jail, base: BaseTree, root: Path) -> None:
     root.mkdir()
-    disk.mkdir()
-    with progress.step("unpack the tree"):
-        unpack: list[str | Path] = [
-            "tar",
-            "-C",
-            root,
-            "--numeric-owner",
-            "--xattrs",
-            "--xattrs-include=*",
-            "-xf",
-            tree.tar,
-        ]
-        jail.run(unpack, deadline=600)
-        jail.run(["rm", tree.tar], deadline=60)
-    layout = make_layout(plan.recipe.disk.size, plan.digest)
-    make_disk(jail, root, disk, layout, image, epoch=epoch, progress=progress)
+    words = ["--numeric-owner", "--xattrs", "--xattrs-include=*", "-I", "zstd"]
+    jail.run(["tar", "-C", root, *words, "-xf", base.tar], deadline=600)
 
 
 def _manifest(
@@ -291,6 +279,7 @@ def _manifest(
     image: Path,
     steps: tuple[Step, ...],
 ) -> Manifest:
+    sha256, sha512 = file_digests(image, "sha256", "sha512")
     return Manifest(
         name=plan.recipe.name,
         recipe_digest=plan.digest,
@@ -302,8 +291,8 @@ def _manifest(
         packages=tuple(packages),
         properties=dict(plan.properties),
         firmware=plan.boots_with,
-        sha256=file_digest(image),
-        sha512=file_digest(image, "sha512"),
+        sha256=sha256,
+        sha512=sha512,
         size=image.stat().st_size,
         virtual_size=virtual_size,
         steps=steps,

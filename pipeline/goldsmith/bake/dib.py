@@ -6,13 +6,11 @@ touches a loop device: of its phases up to the tar, only the block device is rep
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from goldsmith.errors import HarnessError
 from goldsmith.host.jail import Jail
 
 #: generous: 70 s were seen with a near mirror on two cores
@@ -22,20 +20,11 @@ _OWN_ELEMENTS = Path(__file__).parent / "dib_elements"
 
 
 @dataclass(frozen=True)
-class Package:
-    """One installed package of the tree."""
-
-    name: str
-    version: str
-    architecture: str
-
-
-@dataclass(frozen=True)
 class Tree:
-    """What DIB made: a tar of the root file system (without /proc and /sys) and its package list."""
+    """What DIB made: a tar of the root file system (without /proc and /sys), and the folder of its manifests."""
 
     tar: Path
-    packages: tuple[Package, ...]
+    manifests: Path
 
 
 def build_tree(
@@ -81,20 +70,6 @@ def build_tree(
         hint=f"the whole log of the build is {log_file}",
     )
     # DIB's manifests are readable by root alone.
-    jail.run(["chmod", "-R", "a+rX", scratch / "manifests"], deadline=60)
-    return Tree(tar=scratch / "tree.tar", packages=_packages(scratch / "manifests"))
-
-
-def _packages(folder: Path) -> tuple[Package, ...]:
-    """The package list that DIB's dpkg element wrote (dib-manifest-dpkg-*, one JSON document)."""
-    found = sorted(folder.rglob("dib-manifest-dpkg-*"))
-    if not found:
-        raise HarnessError("DIB left no package list", where=str(folder))
-    try:
-        return tuple(
-            Package(entry["package"], entry["version"], entry["arch"])
-            for entry in json.loads(found[0].read_text())["packages"]
-            if entry["status"].startswith("ii")
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise HarnessError(f"DIB's package list cannot be read: {error!r}", where=str(found[0])) from error
+    manifests = scratch / "manifests"
+    jail.run(["chmod", "-R", "a+rX", manifests], deadline=60)
+    return Tree(scratch / "tree.tar", manifests)

@@ -64,6 +64,12 @@ class PackageFact(_Document):
     architecture: str
 
 
+def installed_packages(listing: str) -> tuple[PackageFact, ...]:
+    """Packages of a listing (bake/offline/run.sh): status, name, version and architecture a line, tabs between."""
+    rows = [line.split("\t") for line in listing.splitlines() if line.startswith("ii")]
+    return tuple(PackageFact(name=row[1], version=row[2], architecture=row[3]) for row in rows if len(row) == 4)
+
+
 class Step(_Document):
     """A step of the work and its duration in seconds."""
 

@@ -14,16 +14,20 @@ from typing import Any
 import pytest
 from bake_help import EPOCH, make_plan
 
+from goldsmith.bake import base_tree
 from goldsmith.bake import build as bake
 from goldsmith.bake.archive import Archive
-from goldsmith.bake.dib import Package, Tree
+from goldsmith.bake.dib import Tree
+from goldsmith.bake.layers import Layers
 from goldsmith.bake.layout import Layout
 from goldsmith.errors import HostError
 from goldsmith.host.apt_sources import Mirrors
 from goldsmith.host.jail import Jail
 from goldsmith.host.progress import Progress
+from goldsmith.recipe.plan import Plan
 from goldsmith.settings import Settings, from_environment
 from goldsmith.store import manifest as manifests
+from goldsmith.store.manifest import PackageFact
 
 HOST = Mirrors("http://mirror.example/debian", "http://mirror.example/security")
 MIRROR = {"DIB_DISTRIBUTION_MIRROR": HOST.url, "DIB_DEBIAN_SECURITY_MIRROR": HOST.security_url}
@@ -46,6 +50,8 @@ class Oven:
     settings: Settings
     folder: Path
     dib: dict[str, Any] = field(default_factory=dict)
+    trees: int = 0
+    over: dict[str, Any] = field(default_factory=dict)
     unpacked: set[str] = field(default_factory=set)
     layout: Layout | None = None
     epoch: int = 0
@@ -59,7 +65,14 @@ class Oven:
         tar = work / "tree.tar"
         with tarfile.open(tar, "w") as stream:
             stream.add(source, "etc")
-        return Tree(tar, (Package("bash", "1.0", "amd64"),))
+        (work / "manifests/dib-manifests").mkdir(parents=True)
+        (work / "manifests/dib-manifests/dib_environment").write_text('declare -x DIB_A="1"\n')
+        self.trees += 1
+        return Tree(tar, work / "manifests")
+
+    def lay_over(self, jail: Jail, plan: Plan, layers: Layers, root: Path, scratch: Path, **named: Any) -> Any:
+        self.over = named
+        return (PackageFact(name="bash", version="1.0", architecture="amd64"),)
 
     def make_disk(
         self, jail: Jail, tree: Path, scratch: Path, layout: Layout, target: Path, *, epoch: int, progress: Progress
@@ -71,8 +84,15 @@ class Oven:
         with progress.step("disk"):
             jail.run(["cp", "/etc/hostname", target], deadline=10)
 
-    def bake(self, archive: Archive | None = None, recipe: Mapping[str, Any] | None = None, **variables: str) -> Path:
+    def bake(
+        self,
+        archive: Archive | None = None,
+        recipe: Mapping[str, Any] | None = None,
+        again: bool = False,
+        **variables: str,
+    ) -> Path:
         folder = self.folder / "artefact"
+        shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         progress = Progress(stream=self.said)
         progress.finished.append(("of another recipe", 1.0))
@@ -82,6 +102,7 @@ class Oven:
             self.settings,
             progress,
             folder,
+            again=again,
             recover_registry=False,
             follow=None,
         )
@@ -92,7 +113,8 @@ class Oven:
 def oven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Oven:
     settings = from_environment({"HOME": str(tmp_path), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
     made = Oven(settings, tmp_path)
-    monkeypatch.setattr(bake, "build_tree", made.build_tree)
+    monkeypatch.setattr(base_tree, "build_tree", made.build_tree)
+    monkeypatch.setattr(bake, "lay_over", made.lay_over)
     monkeypatch.setattr(bake, "make_disk", made.make_disk)
     monkeypatch.setattr(bake, "host_mirrors", lambda distribution: HOST)
     return made
@@ -111,7 +133,12 @@ def test_image_and_manifest_are_the_callers_and_agree(oven: Oven) -> None:
     assert (manifest.size, manifest.virtual_size) == (len(content), 4 * 2**30)
     assert manifest.recipe_digest == make_plan().digest
     assert [package.name for package in manifest.packages] == ["bash"]
-    assert [step.name for step in manifest.steps] == ["tree (diskimage-builder)", "unpack the tree", "disk"]
+    assert [step.name for step in manifest.steps] == [
+        "tree (diskimage-builder)",
+        "keep the tree",
+        "unpack the tree",
+        "disk",
+    ]
 
 
 def test_the_disk_is_made_of_the_unpacked_tree_at_the_archives_time(oven: Oven) -> None:
@@ -150,7 +177,7 @@ def test_what_dib_is_told(oven: Oven) -> None:
     assert oven.dib["architecture"] == "amd64"
     assert oven.dib["environment"] == {"DIB_RELEASE": "trixie", **MIRROR}
     assert oven.dib["log_file"] == oven.settings.cache_dir / "logs/test.dib.log"
-    assert all(path.is_dir() for path in (*oven.dib["elements_path"], oven.dib["cache"]))
+    assert all(path.is_dir() for path in (*oven.dib["elements_path"][1:], oven.dib["cache"]))
 
 
 def test_the_log_is_that_of_this_build_alone(oven: Oven) -> None:
@@ -175,3 +202,44 @@ def test_a_mirror_is_kept_in_the_image_only_on_request(oven: Oven) -> None:
 def test_the_recipes_own_variable_wins(oven: Oven) -> None:
     oven.bake(DIB_DISTRIBUTION_MIRROR="http://mirror.example/variable")
     assert oven.dib["environment"]["DIB_DISTRIBUTION_MIRROR"] == "http://mirror.example/variable"
+
+
+def test_images_share_a_base_tree_and_other_archives_have_another(oven: Oven) -> None:
+    now = Archive({"suite": "a" * 64}, EPOCH, "amd64")
+    oven.bake(now)
+    oven.bake(now, recipe={"disk": {"size": "2GiB"}})
+    assert oven.trees == 1
+    assert oven.over["variables"] == 'declare -x DIB_A="1"\n'
+    assert oven.over["mirrors"] == MIRROR
+    oven.bake(Archive({"suite": "b" * 64}, EPOCH, "amd64"))
+    assert oven.trees == 2
+    oven.bake(now, DIB_OF_MINE="1")
+    assert oven.trees == 3
+    oven.bake(now)
+    assert oven.trees == 3
+
+
+def test_again_makes_the_base_anew_and_without_an_archive_none_is_kept(oven: Oven) -> None:
+    now = Archive({"suite": "a" * 64}, EPOCH, "amd64")
+    oven.bake(now)
+    oven.bake(now, again=True)
+    assert oven.trees == 2
+    oven.bake()
+    oven.bake()
+    assert oven.trees == 4
+    assert len(list((oven.settings.cache_dir / "artefacts/tree").glob("[0-9a-f]*"))) == 2
+
+
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "removed"])
+def test_a_damaged_base_is_made_anew(oven: Oven, damage: str) -> None:
+    now = Archive({"suite": "a" * 64}, EPOCH, "amd64")
+    oven.bake(now)
+    (tar,) = (oven.settings.cache_dir / "artefacts/tree").glob("*/tree.tar.zst")
+    content = tar.read_bytes()
+    if damage == "removed":
+        tar.unlink()
+    else:
+        tar.write_bytes(content[:-1] + (bytes([content[-1] ^ 1]) if damage == "flipped" else b""))
+    oven.bake(now)
+    assert oven.trees == 2
+    assert oven.unpacked == {"etc"}

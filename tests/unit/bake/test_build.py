@@ -62,6 +62,7 @@ class Bakery:
         progress: Progress,
         folder: Path,
         *,
+        again: bool,
         recover_registry: bool,
         follow: Follow | None,
     ) -> None:
@@ -292,7 +293,7 @@ from goldsmith.errors import GoldsmithError
 from goldsmith.host.progress import Progress
 from goldsmith.settings import from_environment
 
-build._bake = lambda *words: print("baked")
+build._bake = lambda *words, **named: print("baked")
 try:
     build.build(make_plan(), from_environment(), Progress())
 except GoldsmithError as error:

@@ -1,18 +1,16 @@
 """What diskimage-builder is told, and what is taken from it, with a disk-image-create that only takes notes."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from goldsmith.bake import dib
-from goldsmith.bake.dib import Package, Tree, build_tree
-from goldsmith.errors import CommandFailedError, ExitCode, HarnessError, HostError
+from goldsmith.bake.dib import Tree, build_tree
+from goldsmith.errors import CommandFailedError, ExitCode, HostError
 from goldsmith.host.jail import Jail
 
-#: notes its words and variables beside the tree, then does as DIB does: a tar, and a package list for root alone
+#: notes its words and variables beside the tree, then does as DIB does: a tar, and a manifest for root alone
 FAKE = """\
 #!/bin/sh
 printf '%s\n' "$@" > words
@@ -23,14 +21,9 @@ for line in 1 2 3; do echo "line $line"; echo "warning $line" >&2; done
 test "$DIB_T_MODE" = fail && { echo "E: Unable to locate package bahs" >&2; exit 100; }
 echo tree > "$2.tar"
 mkdir -p "$DIB_MANIFEST_SAVE_DIR/dib-manifests"
-test "$DIB_T_MODE" = none && exit 0
-printf '%s' "$DIB_T_LIST" > "$DIB_MANIFEST_SAVE_DIR/dib-manifests/dib-manifest-dpkg-tree"
-chmod 0600 "$DIB_MANIFEST_SAVE_DIR/dib-manifests/dib-manifest-dpkg-tree"
+echo 'declare -x DIB_A="1"' > "$DIB_MANIFEST_SAVE_DIR/dib-manifests/dib_environment"
+chmod 0600 "$DIB_MANIFEST_SAVE_DIR/dib-manifests/dib_environment"
 """
-
-
-def _entry(package: str, status: str = "ii ") -> dict[str, str]:
-    return {"package": package, "arch": "amd64", "version": "1.0-1", "status": status}
 
 
 Builder = Callable[..., Tree]
@@ -46,14 +39,13 @@ def build(jail: Jail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Builde
     monkeypatch.setattr(dib.sys, "executable", str(tools / "python"))
     (tmp_path / "work").mkdir()
 
-    def run(packages: tuple[str, ...] = (), listed: Any = None, **variables: str) -> Tree:
-        text = listed if isinstance(listed, str) else json.dumps({"packages": listed or [_entry("bash")]})
+    def run(packages: tuple[str, ...] = (), **variables: str) -> Tree:
         return build_tree(
             jail,
             tmp_path / "work",
             elements=("debian-minimal", "networkd"),
             packages=packages,
-            environment={"DIB_RELEASE": "trixie", "DIB_T_LIST": text, **variables},
+            environment={"DIB_RELEASE": "trixie", **variables},
             elements_path=[tmp_path / "mine", tmp_path / "yours"],
             cache=tmp_path / "cache",
             architecture="amd64",
@@ -134,24 +126,7 @@ def test_without_dib(build: Builder, tmp_path: Path) -> None:
         build()
 
 
-def test_the_packages_that_are_installed(build: Builder) -> None:
-    listed = [_entry("bash"), _entry("removed", "rc "), _entry("libc6:amd64"), _entry("half", "iU ")]
-    assert build(listed=listed).packages == (
-        Package("bash", "1.0-1", "amd64"),
-        Package("libc6:amd64", "1.0-1", "amd64"),
-    )
-
-
-def test_without_a_package_list(build: Builder, tmp_path: Path) -> None:
-    with pytest.raises(HarnessError, match="DIB left no package list") as caught:
-        build(DIB_T_MODE="none")
-    assert caught.value.where == f"{tmp_path}/work/dib/manifests"
-
-
-@pytest.mark.parametrize(
-    "listed", ['{"packages": [', "[]", '{"packages": [{"package": "bash"}]}', '{"packages": 1}', "{}"]
-)
-def test_a_package_list_that_is_damaged(build: Builder, listed: str) -> None:
-    with pytest.raises(HarnessError, match="DIB's package list cannot be read") as caught:
-        build(listed=listed)
-    assert (caught.value.where or "").endswith("dib-manifest-dpkg-tree")
+def test_manifests_can_be_read_by_the_caller(build: Builder) -> None:
+    path = build().manifests / "dib-manifests/dib_environment"
+    assert path.read_text() == 'declare -x DIB_A="1"\n'
+    assert path.stat().st_mode & 0o044 == 0o044

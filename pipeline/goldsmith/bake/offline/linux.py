@@ -18,7 +18,7 @@ from goldsmith.host.progress import Progress
 from goldsmith.host.run import tail
 from goldsmith.recipe.model import Base
 from goldsmith.recipe.plan import Plan
-from goldsmith.store.manifest import PackageFact
+from goldsmith.store.manifest import PackageFact, installed_packages
 
 #: where diskimage-builder mounts its hooks, a name that scripts may know
 HOOKS = "/tmp/in_target.d"
@@ -65,7 +65,7 @@ def customise(
             _allow_packages(guest, base, mirrors_of(base.distribution))
         with progress.step("offline: packages, static files, phases"):
             _run(guest, log_file, *selection.packages(plan, chosen, base))
-        found = Customised(base, _packages(guest))
+        found = Customised(base, installed_packages(guest.read(f"{HOOKS}/installed").decode()))
     finally:
         # An error of the body must not be covered.
         with contextlib.suppress(GoldsmithError):
@@ -141,14 +141,6 @@ def _allow_packages(guest: Guest, base: Base, mirrors: Mirrors) -> None:
     )
     guest.call("write", f"{HOOKS}/sources.list", ("\n".join(lines) + "\n").encode())
     guest.call("write", f"{HOOKS}/apt.conf", configuration.encode())
-
-
-def _packages(guest: Guest) -> tuple[PackageFact, ...]:
-    """What run.sh has listed: status, name, version and architecture a line."""
-    rows = [
-        line.split("\t") for line in guest.read(f"{HOOKS}/installed").decode().splitlines() if line.startswith("ii")
-    ]
-    return tuple(PackageFact(name=row[1], version=row[2], architecture=row[3]) for row in rows if len(row) == 4)
 
 
 def _relabel(guest: Guest, progress: Progress) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from typing import cast
@@ -19,7 +19,7 @@ from goldsmith.recipe.plan import Plan
 from goldsmith.settings import Settings
 
 #: what diskimage-builder's own elements of these names do in a build is done here by other means
-_SUPPLIED = frozenset({"package-installs", "install-static", "pkg-map", "dib-init-system", "dib-python", "manifests"})
+SUPPLIED = frozenset({"package-installs", "install-static", "pkg-map", "dib-init-system", "dib-python", "manifests"})
 _DEPENDENCIES = "element-deps"
 
 
@@ -56,14 +56,15 @@ def _with_dependencies(elements: Iterable[Element], settings: Settings) -> list[
     found = {element.name: element for element in elements}
     waiting = list(found.values())
     while waiting:
-        for name in _dependencies(waiting.pop()):
-            if name not in found and name not in _SUPPLIED:
+        for name in dependencies(waiting.pop()):
+            if name not in found and name not in SUPPLIED:
                 found[name] = find(name, settings)
                 waiting.append(found[name])
     return list(found.values())
 
 
-def _dependencies(element: Element) -> list[str]:
+def dependencies(element: Element) -> list[str]:
+    """The elements that ``element`` names in element-deps."""
     path = element.folder / _DEPENDENCIES
     lines = path.read_text().splitlines() if path.exists() else []
     return [line.strip() for line in lines if line.strip() and not line.startswith("#")]
@@ -75,12 +76,23 @@ def packages(plan: Plan, selection: Selection, base: Base) -> list[str]:
     return sorted({*of_elements, *plan.recipe.packages})
 
 
-def payload(plan: Plan, selection: Selection, base: Base) -> Payload:
+def payload(
+    plan: Plan,
+    selection: Selection,
+    base: Base,
+    *,
+    outside: Sequence[str] = (),
+    below: str = "",
+    more: Mapping[str, str] | None = None,
+) -> Payload:
     """The hooks folder that diskimage-builder mounts at /tmp/in_target.d, with what runs them.
 
-    ``base`` is what was found in the image.  Raises InputError where two elements bring the same file.
+    ``base`` is what was found in the image; ``outside`` are phases that somebody else runs; ``below`` are assignments
+    of shell variables that those of the plan and ``more`` go over.  Raises InputError where two elements bring the
+    same file.
     """
-    entries = joined((element.name, element_entries(element, PHASES)) for element in selection.applied)
+    phases = (*PHASES, *outside)
+    entries = joined((element.name, element_entries(element, phases)) for element in selection.applied)
     own = {element.name for element in selection.applied}
     of_elements = {
         variable: value
@@ -88,9 +100,9 @@ def payload(plan: Plan, selection: Selection, base: Base) -> Payload:
         if planned.element.name in own
         for variable, value in planned.variables.items()
     }
-    environment = {**plan.recipe.environment, **of_elements}
+    environment = {**(more or {}), **plan.recipe.environment, **of_elements}
     facts = [
-        Entry("variables", variables(environment, base).encode()),
+        Entry("variables", (below + variables(environment, base)).encode()),
         Entry("install_packages.sh", install_packages().encode()),
         Entry("scripts", "".join(f"{name}\n" for name in in_order(entries)).encode()),
         Entry("run", resources.files("goldsmith.bake.offline").joinpath("run.sh").read_bytes(), executable=True),

@@ -1,0 +1,104 @@
+"""The base tree of a bootstrapped image, from the store or from diskimage-builder."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from goldsmith.bake.archive import Archive
+from goldsmith.bake.dib import build_tree
+from goldsmith.bake.layers import Layers
+from goldsmith.host.files import document_digest, locked
+from goldsmith.host.jail import Jail
+from goldsmith.host.progress import Progress
+from goldsmith.recipe.plan import Plan
+from goldsmith.settings import Settings
+from goldsmith.store.artefacts import ArtefactStore
+
+KIND = "tree"
+_TREE = "tree.tar.zst"
+_VARIABLES = "variables"
+#: where DIB's element `manifests` writes the DIB_ variables of its build, as `export -p` does
+_DIB_VARIABLES = "dib-manifests/dib_environment"
+
+
+@dataclass(frozen=True)
+class BaseTree:
+    """``tar`` is a tar of the root file system, packed by zstd; ``variables`` are the shell's assignments of DIB's."""
+
+    tar: Path
+    variables: str
+
+
+def base_tree(
+    jail: Jail,
+    plan: Plan,
+    layers: Layers,
+    archive: Archive | None,
+    mirrors: Mapping[str, str],
+    settings: Settings,
+    scratch: Path,
+    progress: Progress,
+    *,
+    again: bool = False,
+) -> BaseTree:
+    """The base tree for ``archive``, the state that the package archive is in.
+
+    It is kept in the store and made once for all recipes that share it.  Where the state is not known, the tree is made
+    anew and not kept.  ``mirrors`` are DIB's variables for them.  Raises CommandFailedError where DIB fails.
+    """
+
+    def make(folder: Path) -> None:
+        _make(jail, plan, layers, mirrors, settings, scratch, folder, progress)
+
+    if archive is None:
+        folder = scratch / "base"
+        folder.mkdir()
+        make(folder)
+    else:
+        inputs = {**layers.inputs, "archive": dict(archive.suites), "mirrors": dict(mirrors)}
+        key = document_digest([inputs, time.time() if again else None])
+        folder = ArtefactStore(settings.cache_dir / "artefacts").put(KIND, key, make).folder
+    return BaseTree(folder / _TREE, (folder / _VARIABLES).read_text())
+
+
+def _make(
+    jail: Jail,
+    plan: Plan,
+    layers: Layers,
+    mirrors: Mapping[str, str],
+    settings: Settings,
+    scratch: Path,
+    folder: Path,
+    progress: Progress,
+) -> None:
+    log_file = settings.cache_dir / "logs" / f"{plan.recipe.name}.dib.log"
+    log_file.parent.mkdir(parents=True, exist_ok=True)
+    log_file.unlink(missing_ok=True)
+    cache = settings.cache_dir / "dib"
+    cache.mkdir(parents=True, exist_ok=True)
+    stubs = scratch / "stubs"
+    stubs.mkdir()
+    layers.write_stubs(stubs)
+    # One at a time: DIB mounts the one folder of downloaded packages into every tree, and apt locks it.
+    with locked(cache.parent / "dib.lock"), progress.step("tree (diskimage-builder)"):
+        tree = build_tree(
+            jail,
+            scratch,
+            elements=layers.elements,
+            packages=plan.recipe.packages,
+            environment={**layers.environment, **mirrors},
+            elements_path=[stubs, *(path for path in settings.elements_path if path.is_dir())],
+            cache=cache,
+            architecture=plan.recipe.bootstrapped.architecture,
+            log_file=log_file,
+        )
+    with progress.step("keep the tree"):
+        # Quick rather than small: it is read far more often than written, and sent nowhere.
+        jail.run(["zstd", "-q", "-T0", "-1", "--rm", tree.tar, "-o", folder / _TREE], deadline=600)
+        jail.run(["chown", f"{os.getuid()}:{os.getgid()}", folder / _TREE], deadline=30)
+        variables = tree.manifests / _DIB_VARIABLES
+        (folder / _VARIABLES).write_text(variables.read_text() if variables.exists() else "")
