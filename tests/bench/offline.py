@@ -77,7 +77,7 @@ def by_virt_customize(recipe: Path, base: Path, folder: Path, settings: Settings
     argv += ["--run-command", unpack]
     argv += ["--run-command", " ".join([f"{HOOKS}/run", *packages])]
     subprocess.run([*argv, "--delete", HOOKS], check=True, env=environment)
-    subprocess.run(compression(overlay, "qcow2", target), check=True)
+    subprocess.run(compression(overlay, "qcow2", target, reproducible=False), check=True)
     seconds = time.monotonic() - started
     for path in (overlay, target):
         path.unlink()

@@ -38,7 +38,7 @@ def base_tree(
     plan: Plan,
     layers: Layers,
     archive: Archive | None,
-    mirrors: Mapping[str, str],
+    given: Mapping[str, str],
     settings: Settings,
     scratch: Path,
     progress: Progress,
@@ -48,18 +48,19 @@ def base_tree(
     """The base tree for ``archive``, the state that the package archive is in.
 
     It is kept in the store and made once for all recipes that share it.  Where the state is not known, the tree is made
-    anew and not kept.  ``mirrors`` are DIB's variables for them.  Raises CommandFailedError where DIB fails.
+    anew and not kept.  ``given`` are variables beside the plan's: the mirrors', and the time of the build.  Raises
+    CommandFailedError where DIB fails.
     """
 
     def make(folder: Path) -> None:
-        _make(jail, plan, layers, mirrors, settings, scratch, folder, progress)
+        _make(jail, plan, layers, given, settings, scratch, folder, progress)
 
     if archive is None:
         folder = scratch / "base"
         folder.mkdir()
         make(folder)
     else:
-        inputs = {**layers.inputs, "archive": dict(archive.suites), "mirrors": dict(mirrors)}
+        inputs = {**layers.inputs, "archive": dict(archive.suites), "given": dict(given)}
         key = document_digest([inputs, time.time() if again else None])
         folder = ArtefactStore(settings.cache_dir / "artefacts").put(KIND, key, make).folder
     return BaseTree(folder / _TREE, (folder / _VARIABLES).read_text())
@@ -69,7 +70,7 @@ def _make(
     jail: Jail,
     plan: Plan,
     layers: Layers,
-    mirrors: Mapping[str, str],
+    given: Mapping[str, str],
     settings: Settings,
     scratch: Path,
     folder: Path,
@@ -90,7 +91,7 @@ def _make(
             scratch,
             elements=layers.elements,
             packages=plan.recipe.packages,
-            environment={**layers.environment, **mirrors},
+            environment={**layers.environment, **given},
             elements_path=[stubs, *(path for path in settings.elements_path if path.is_dir())],
             cache=cache,
             architecture=plan.recipe.bootstrapped.architecture,

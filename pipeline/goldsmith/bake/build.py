@@ -197,9 +197,10 @@ def _bake(
     epoch = archive.epoch if archive else int(time.time())
     first_step = len(progress.finished)
     layers = split(plan, settings)
-    mirrors = _mirror_variables(plan, mirrors_for(plan, settings))
+    # What honours it puts no other time into its files (reproducible-builds.org/specs/source-date-epoch).
+    given = {**_mirror_variables(plan, mirrors_for(plan, settings)), "SOURCE_DATE_EPOCH": str(epoch)}
     with root_jail(settings.base_environment) as jail, scratch_folder(settings.work_dir, jail) as scratch:
-        base = base_tree(jail, plan, layers, archive, mirrors, settings, scratch, progress, again=again)
+        base = base_tree(jail, plan, layers, archive, given, settings, scratch, progress, again=again)
         root, disk, over = scratch / "root", scratch / "disk", scratch / "over"
         with progress.step("unpack the tree"):
             _unpack(jail, base, root)
@@ -211,7 +212,7 @@ def _bake(
             root,
             over,
             variables=base.variables,
-            mirrors=mirrors,
+            given=given,
             log_file=settings.cache_dir / "logs" / f"{plan.recipe.name}.elements.log",
             progress=progress,
         )

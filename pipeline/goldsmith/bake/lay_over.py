@@ -28,15 +28,15 @@ def lay_over(
     scratch: Path,
     *,
     variables: str,
-    mirrors: Mapping[str, str],
+    given: Mapping[str, str],
     log_file: Path,
     progress: Progress,
 ) -> tuple[PackageFact, ...]:
     """Apply the elements that go over the base to the tree in ``root``; gives the packages that are installed then.
 
-    ``scratch`` is an empty folder; ``variables`` are those of the base's build, in shell.  What the scripts say goes
-    to ``log_file``.  Raises InputError where two elements bring the same file, CommandFailedError where a script fails,
-    HarnessError where no packages can be listed.
+    ``scratch`` is an empty folder; ``variables`` are those of the base's build, in shell, and ``given`` as for the
+    base.  What the scripts say goes to ``log_file``.  Raises InputError where two elements bring the same file,
+    CommandFailedError where a script fails, HarnessError where no packages can be listed.
     """
     hooks = scratch / "hooks"
     hooks.mkdir()
@@ -45,7 +45,7 @@ def lay_over(
     for tool in layers.tools:
         (hooks / "bin" / tool).touch()
     packed = payload(
-        plan, Selection(layers.over), plan.recipe.bootstrapped, outside=("cleanup.d",), below=variables, more=mirrors
+        plan, Selection(layers.over), plan.recipe.bootstrapped, outside=("cleanup.d",), below=variables, more=given
     )
     archive = scratch / "hooks.tar.gz"
     archive.write_bytes(packed.archive)

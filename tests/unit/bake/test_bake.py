@@ -74,6 +74,10 @@ class Oven:
         self.over = named
         return (PackageFact(name="bash", version="1.0", architecture="amd64"),)
 
+    def environment(self) -> dict[str, str]:
+        """DIB's, but for the time of the build."""
+        return {name: value for name, value in self.dib["environment"].items() if name != "SOURCE_DATE_EPOCH"}
+
     def make_disk(
         self, jail: Jail, tree: Path, scratch: Path, layout: Layout, target: Path, *, epoch: int, progress: Progress
     ) -> None:
@@ -175,7 +179,7 @@ def test_what_dib_is_told(oven: Oven) -> None:
     assert oven.dib["elements"] == ("debian-minimal",)
     assert oven.dib["packages"] == ("htop",)
     assert oven.dib["architecture"] == "amd64"
-    assert oven.dib["environment"] == {"DIB_RELEASE": "trixie", **MIRROR}
+    assert oven.environment() == {"DIB_RELEASE": "trixie", **MIRROR}
     assert oven.dib["log_file"] == oven.settings.cache_dir / "logs/test.dib.log"
     assert all(path.is_dir() for path in (*oven.dib["elements_path"][1:], oven.dib["cache"]))
 
@@ -190,7 +194,7 @@ def test_the_log_is_that_of_this_build_alone(oven: Oven) -> None:
 
 def test_a_mirror_is_kept_in_the_image_only_on_request(oven: Oven) -> None:
     oven.bake(recipe={"mirror": {"url": "http://mirror.example/recipe", "keep": True}})
-    assert oven.dib["environment"] == {
+    assert oven.environment() == {
         "DIB_RELEASE": "trixie",
         "DIB_DISTRIBUTION_MIRROR": "http://mirror.example/recipe",
         "DIB_DEBIAN_SECURITY_MIRROR": HOST.security_url,
@@ -210,7 +214,7 @@ def test_images_share_a_base_tree_and_other_archives_have_another(oven: Oven) ->
     oven.bake(now, recipe={"disk": {"size": "2GiB"}})
     assert oven.trees == 1
     assert oven.over["variables"] == 'declare -x DIB_A="1"\n'
-    assert oven.over["mirrors"] == MIRROR
+    assert oven.over["given"] == {**MIRROR, "SOURCE_DATE_EPOCH": str(EPOCH)}
     oven.bake(Archive({"suite": "b" * 64}, EPOCH, "amd64"))
     assert oven.trees == 2
     oven.bake(now, DIB_OF_MINE="1")

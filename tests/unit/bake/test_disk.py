@@ -2,6 +2,8 @@
 
 import json
 import os
+import re
+import shutil
 import subprocess
 from collections.abc import Sequence
 from dataclasses import replace
@@ -190,3 +192,33 @@ def test_a_tool_that_fails_is_named_with_its_words(tmp_path: Path, program: str)
         pytest.raises(CommandFailedError, match=f"command exited 7: .*{program} .*\n.*{program} has had enough"),
     ):
         _make(jail, tmp_path, tree)
+
+
+def test_the_same_tree_gives_the_same_image_at_another_time_and_place(jail: Jail, tmp_path: Path) -> None:
+    """Files in another order, unpacked later, read since, and one of them newer than the image is to be."""
+    one = make_tree(tmp_path / "one/root")
+    for path in one.rglob("*"):
+        os.utime(path, (EPOCH - 10, EPOCH - 10), follow_symlinks=False)
+    other = tmp_path / "other/root"
+    other.mkdir(parents=True)
+    for path in sorted(one.rglob("*"), reverse=True):
+        target = other / path.relative_to(one)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_dir() and not path.is_symlink():
+            target.mkdir(exist_ok=True)
+        else:
+            shutil.copy2(path, target, follow_symlinks=False)
+    for path in other.rglob("*"):
+        os.utime(path, (EPOCH + 5, EPOCH - 10), follow_symlinks=False)
+    for folder, seconds in ((one, 60), (other, 3600)):
+        late = folder / "etc/made-by-the-build"
+        late.write_text("1")
+        os.utime(late, (EPOCH + seconds, EPOCH + seconds))
+    images = [_make(jail, tmp_path / name, tree).read_bytes() for name, tree in (("a", one), ("b", other))]
+    assert images[0] == images[1]
+
+
+def test_no_time_in_the_root_file_system_is_the_builds(made: tuple[Path, Path, Path]) -> None:
+    said = _debugfs(made[1], "stat /etc/fstab") + _debugfs(made[1], "stat /") + _debugfs(made[1], "stats")
+    years = set(re.findall(r"\b20\d\d\b", said))
+    assert years == {"2025"}, said

@@ -55,7 +55,7 @@ class Bench:
             self.root,
             scratch,
             variables=variables,
-            mirrors={"DIB_DISTRIBUTION_MIRROR": "http://mirror.example/debian"},
+            given={"DIB_DISTRIBUTION_MIRROR": "http://mirror.example/debian"},
             log_file=self.log,
             progress=Progress(quiet=True),
         )

@@ -95,7 +95,7 @@ def customise(
                 guest.call("umount_all")
                 found = follow(guest.handle, guest.device, guest.system, guest.scale)
     with progress.step("compressed qcow2"):
-        run(compression(overlay, "qcow2", target), deadline=COMPRESSION_SECONDS)
+        run(compression(overlay, "qcow2", target, reproducible=False), deadline=COMPRESSION_SECONDS)
     return Customised(guest.system, packages, _virtual_size(target, "qcow2"), chosen.left_out, kept, found)
 
 
