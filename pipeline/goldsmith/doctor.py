@@ -83,6 +83,7 @@ TOOLS = (
     Tool("sudo", "sudo", (BUILD,)),
     Tool("unshare", "util-linux", (BUILD, VERIFY)),
     Tool("mount", "mount", (BUILD,)),
+    Tool("zstd", "zstd", (BUILD,)),
     Tool("sfdisk", "fdisk", (BUILD,), shapes_image=True),
     Tool("mke2fs", "e2fsprogs", (BUILD,), ("-V",), shapes_image=True),
     # It has no option for it, and says its version before it complains.

@@ -24,7 +24,18 @@ def make_root(jail: Jail, tree: Path, scratch: Path, layout: Layout, raw: Path, 
     where the file system is not as it was made.
     """
     stamp = {"E2FSPROGS_FAKE_TIME": str(epoch)}
-    later = ["find", tree, "-newermt", f"@{epoch}", "-exec", "touch", "--no-dereference", f"--date=@{epoch}", "{}", "+"]
+    later: list[str | Path] = [
+        "find",
+        tree,
+        "-newermt",
+        f"@{epoch}",
+        "-exec",
+        "touch",
+        "--no-dereference",
+        f"--date=@{epoch}",
+        "{}",
+        "+",
+    ]
     jail.run(later, deadline=300)
     jail.run(
         [
