@@ -172,11 +172,15 @@ def mirrors_for(plan: Plan, settings: Settings, distribution: str | None = None)
     return Mirrors(own.url, settings.security_mirror or own.security_url)
 
 
-def _mirror_variables(plan: Plan, mirrors: Mirrors) -> dict[str, str]:
+def given_variables(plan: Plan, settings: Settings, epoch: int) -> dict[str, str]:
+    """What a build's scripts are told beside the plan's variables: the mirrors, and the time of the build."""
+    mirrors = mirrors_for(plan, settings)
     found = {"DIB_DISTRIBUTION_MIRROR": mirrors.url, "DIB_DEBIAN_SECURITY_MIRROR": mirrors.security_url}
     if plan.recipe.mirror and plan.recipe.mirror.keep:
         found |= {"DIB_GENERALIZE_MIRROR": mirrors.url, "DIB_GENERALIZE_SECURITY_MIRROR": mirrors.security_url}
-    return {name: url for name, url in found.items() if url and name not in plan.environment}
+    urls = {name: url for name, url in found.items() if url and name not in plan.environment}
+    # What honours it puts no other time into its files (reproducible-builds.org/specs/source-date-epoch).
+    return {**urls, "SOURCE_DATE_EPOCH": str(epoch)}
 
 
 def _bake(
@@ -197,8 +201,7 @@ def _bake(
     epoch = archive.epoch if archive else int(time.time())
     first_step = len(progress.finished)
     layers = split(plan, settings)
-    # What honours it puts no other time into its files (reproducible-builds.org/specs/source-date-epoch).
-    given = {**_mirror_variables(plan, mirrors_for(plan, settings)), "SOURCE_DATE_EPOCH": str(epoch)}
+    given = given_variables(plan, settings, epoch)
     with root_jail(settings.base_environment) as jail, scratch_folder(settings.work_dir, jail) as scratch:
         base = base_tree(jail, plan, layers, archive, given, settings, scratch, progress, again=again)
         root, disk, over = scratch / "root", scratch / "disk", scratch / "over"
