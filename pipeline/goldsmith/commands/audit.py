@@ -17,7 +17,8 @@ With --fix what is sure is repaired, by one PATCH per image; the rest is for you
     goldsmith audit --cloud production
     goldsmith audit --cloud production --all-projects --fix
 
-Ends 0 when nothing is left and 1 when something is.  docs/audit.md lists the rules."""
+Ends 0 when nothing is left, 1 when something is, 3 when the cloud did not take a repair.
+docs/audit.md lists the rules."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -35,6 +36,9 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
         glance = connect(args.cloud)
         planned = planned_by_build(context.settings.images_dir)
         found = audit(glance, planned, all_projects=args.all_projects, fix=args.fix)
-    left = any(each.left for each in found.wrong)
-    exit_code = ExitCode.CHECK_FAILED if left else ExitCode.GOOD
+    if args.all_projects and not glance.is_administrator():
+        context.progress.note("without the role admin only this project's, public and shared images were looked at")
+    exit_code = ExitCode.CHECK_FAILED if any(each.left for each in found.wrong) else ExitCode.GOOD
+    if any(each.failed for each in found.wrong):
+        exit_code = ExitCode.HOST
     return Outcome(report.document(args.cloud, found), report.as_text(args.cloud, found), exit_code)

@@ -9,7 +9,7 @@ from goldsmith.publish.audit.run import Audit
 
 
 def document(cloud: str, audit: Audit) -> dict[str, Any]:
-    """For --json.  ``repair`` is the value that is sure, null where none is."""
+    """For --json.  ``repair`` is the value that is sure, null where none is; ``failed`` why it was not taken."""
     return {
         "cloud": cloud,
         "images": audit.looked_at,
@@ -19,6 +19,7 @@ def document(cloud: str, audit: Audit) -> dict[str, Any]:
                 "name": each.name,
                 "owner": each.owner,
                 "kind": each.kind,
+                "failed": each.failed,
                 "findings": [
                     {
                         "rule": finding.rule,
@@ -58,5 +59,7 @@ def _lines(cloud: str, audit: Audit) -> Iterator[str]:
             *cells, message = next(remaining)
             padded = "  ".join(cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
             yield f"  {padded}  {message}"
+        if each.failed:
+            yield f"  not repaired: {each.failed}"
     fixed = sum(row[0] == "fixed" for row in rows)
     yield f"{cloud}: {audit.looked_at} images, {len(audit.wrong)} with findings: {len(rows)} found, {fixed} fixed"

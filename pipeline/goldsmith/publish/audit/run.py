@@ -1,4 +1,7 @@
-"""The audit of a cloud: its images page by page, some at once, and never more than a page of them in memory."""
+"""The audit of a cloud: its images page by page, the images that they were made from some at once.
+
+In memory are one page, and what is wrong with those before it.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
 
+from goldsmith.errors import HostError
 from goldsmith.publish.audit.rules import BUILD, Finding, Subject, judged, kind, repair
 from goldsmith.publish.glance.service import Glance, Image, change
 from goldsmith.store.manifest import Manifest
@@ -19,7 +23,10 @@ _AT_ONCE = 8
 
 @dataclass(frozen=True)
 class Audited:
-    """An image with something wrong; ``fixed`` are the names of properties that were repaired."""
+    """An image with something wrong; ``fixed`` are the names of properties that were repaired.
+
+    ``failed`` is why the cloud did not take the repair.
+    """
 
     image_id: str
     name: str
@@ -27,6 +34,7 @@ class Audited:
     kind: str
     findings: tuple[Finding, ...]
     fixed: tuple[str, ...] = ()
+    failed: str | None = None
 
     @property
     def left(self) -> tuple[Finding, ...]:
@@ -63,9 +71,10 @@ def pages(glance: Glance, all_projects: bool) -> Iterator[list[Image]]:
 
 
 def audit(glance: Glance, planned: Mapping[str, Mapping[str, str]], *, all_projects: bool, fix: bool) -> Audit:
-    """Look at all images, and with ``fix`` repair what is sure by one PATCH per image.
+    """Look at all images, and with ``fix`` repair what is sure by one PATCH per image, one image after another.
 
-    Raises as ``Glance.request`` does: InputError where this user may not.
+    What the cloud does not take of one image is said of that image, and the others are repaired all the same.  Raises
+    InputError where this user may not, HostError where the images cannot be listed.
     """
     wrong: list[Audited] = []
     count = 0
@@ -75,7 +84,6 @@ def audit(glance: Glance, planned: Mapping[str, Mapping[str, str]], *, all_proje
             parents = _parents(glance, page, pool)
             found = [(image, judged(_subject(image, parents, planned))) for image in page]
             broken = [(image, findings) for image, findings in found if findings]
-            # One by one: a Glance on SQLite answers 500 to some of several PATCHes at once (seen with Glance 33).
             wrong.extend(_audited(glance, image, findings, fix=fix) for image, findings in broken)
     return Audit(count, tuple(wrong))
 
@@ -95,8 +103,18 @@ def _subject(image: Image, parents: Mapping[str, Image], planned: Mapping[str, M
 
 def _audited(glance: Glance, image: Image, findings: tuple[Finding, ...], *, fix: bool) -> Audited:
     wanted = repair(findings) if fix else {}
+    failed = None
     if wanted:
-        glance.patch(image["id"], change(image, wanted))
+        try:
+            glance.patch(image["id"], change(image, wanted))
+        except HostError as error:
+            failed, wanted = error.message, {}
     return Audited(
-        image["id"], str(image.get("name") or ""), str(image["owner"]), kind(image), findings, tuple(sorted(wanted))
+        image["id"],
+        str(image.get("name") or ""),
+        str(image["owner"]),
+        kind(image),
+        findings,
+        tuple(sorted(wanted)),
+        failed,
     )

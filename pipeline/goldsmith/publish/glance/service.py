@@ -108,6 +108,12 @@ class Glance:
         reply = self.request("GET", "/info/import", ok=(404,))
         return [] if reply.status_code == 404 else list(reply.json()["import-methods"]["value"])
 
+    def is_administrator(self) -> bool:
+        """Whether this user has the role that Glance's own policies ask for beyond a project."""
+        with _translated(self.cloud):
+            session = self.connection.session
+            return "admin" in session.auth.get_access(session).role_names
+
     def in_use(self, image: Mapping[str, Any]) -> bool | None:
         """Whether a server was made from it; None where there is no Nova, or it does not say so to this user.
 
