@@ -44,6 +44,21 @@ def method(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def signing(parser: argparse.ArgumentParser) -> None:
+    """--sign-key FILE and --sign-certificate UUID"""
+    parser.add_argument(
+        "--sign-key",
+        metavar="FILE",
+        type=Path,
+        help="sign images for clouds: an RSA private key in PEM without a passphrase",
+    )
+    parser.add_argument(
+        "--sign-certificate",
+        metavar="UUID",
+        help="the id of that key's certificate in the clouds' key manager",
+    )
+
+
 def recovery(parser: argparse.ArgumentParser) -> None:
     """--recover-registry"""
     parser.add_argument(

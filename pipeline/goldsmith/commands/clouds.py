@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,15 +11,20 @@ from goldsmith.bake.build import Built
 from goldsmith.commands import work
 from goldsmith.commands.context import Context
 from goldsmith.commands.proofs import proof, properties
-from goldsmith.errors import ExitCode, GoldsmithError
+from goldsmith.errors import ExitCode, GoldsmithError, InputError
 from goldsmith.publish.glance import names, publisher, state
 from goldsmith.publish.glance.publisher import Done, Order
 from goldsmith.publish.glance.service import connect
 from goldsmith.publish.glance.upload import Method
+from goldsmith.publish.signatures import NAMES as SIGNED
+from goldsmith.publish.signatures import Signer
 from goldsmith.recipe.plan import Plan
 from goldsmith.store.manifest import Manifest
 
 Document = dict[str, Any]
+
+#: why properties would be removed
+_NOBODYS, _OF_OTHER_BYTES = "neither recipe, element nor disk says so", "it signs other bytes"
 
 
 def each(clouds: Sequence[str], act: Callable[[str], Document]) -> list[Document]:
@@ -40,7 +46,27 @@ def worst(documents: Sequence[Document]) -> ExitCode:
     return ExitCode(max((int(document["exit_code"]) for document in documents), default=0))
 
 
-def publish(plan: Plan, built: Built, clouds: Sequence[str], method: Method | None, context: Context) -> list[Document]:
+def signer(args: argparse.Namespace) -> Signer | None:
+    """Whom --sign-key and --sign-certificate name.  Raises InputError for one without the other or without a cloud."""
+    if args.sign_key is None and args.sign_certificate is None:
+        return None
+    if args.sign_key is None or args.sign_certificate is None:
+        there = "--sign-key" if args.sign_key else "--sign-certificate"
+        raise InputError("needs the other beside it: --sign-key FILE --sign-certificate UUID", where=there)
+    if not args.cloud:
+        raise InputError("needs --cloud: signatures are kept by Glance", where="--sign-key")
+    return Signer(args.sign_key, args.sign_certificate)
+
+
+def publish(
+    plan: Plan,
+    built: Built,
+    clouds: Sequence[str],
+    context: Context,
+    *,
+    method: Method | None = None,
+    signer: Signer | None = None,
+) -> list[Document]:
     """Put a plan's image into each cloud.  Raises InputError where its properties contradict the disk."""
     manifest = work.proven(plan, built.manifest, proof(plan, built.manifest, context.settings))
     wishes = plan.recipe.publish
@@ -51,6 +77,7 @@ def publish(plan: Plan, built: Built, clouds: Sequence[str], method: Method | No
         manifest.properties,
         visibility=wishes.visibility,
         keep=wishes.keep,
+        signer=signer,
         method=method,
     )
     return each(clouds, lambda cloud: _done(publisher.publish(connect(cloud), order, context.progress)))
@@ -66,7 +93,9 @@ def _done(done: Done) -> Document:
     return {**facts, "removed": list(done.removed), "notes": list(done.notes)}
 
 
-def differences(plan: Plan, manifest: Manifest | None, clouds: Sequence[str], context: Context) -> list[Document]:
+def differences(
+    plan: Plan, manifest: Manifest | None, clouds: Sequence[str], context: Context, signer: Signer | None = None
+) -> list[Document]:
     """What publishing would change in each cloud; ``manifest`` is the image's, None where it is to be built."""
     wanted = properties(plan, manifest)
     if manifest:
@@ -78,6 +107,8 @@ def differences(plan: Plan, manifest: Manifest | None, clouds: Sequence[str], co
         all_wanted = names.publishable(wanted)
         if manifest:
             all_wanted |= names.provenance(name, manifest, current.get(names.PREVIOUS) if current else None)
+        kept = state.kept_signature(current, manifest, signer) if manifest else {}
+        all_wanted |= kept or (signer.planned() if signer else {})
         changes = state.compare(current, all_wanted)
         upload = manifest is None or current is None or current.get("os_hash_value") != manifest.sha512
         if current is None:
@@ -95,7 +126,7 @@ def differences(plan: Plan, manifest: Manifest | None, clouds: Sequence[str], co
                 for key, (old, new) in changes.change.items()
             },
             "remove": {
-                key: {"old": old, "reason": "neither recipe, element nor disk says so"}
+                key: {"old": old, "reason": _OF_OTHER_BYTES if key in SIGNED else _NOBODYS}
                 for key, old in changes.remove.items()
             },
         }
@@ -106,6 +137,8 @@ def differences(plan: Plan, manifest: Manifest | None, clouds: Sequence[str], co
 def _origin(key: str, plan: Plan) -> str:
     if key.startswith("goldsmith_"):
         return "where the image comes from"
+    if key in SIGNED and key not in plan.properties:
+        return "the signature"
     if key in plan.recipe.properties:
         return "recipe"
     by = [each.element.name for each in plan.elements if key in each.element.properties]

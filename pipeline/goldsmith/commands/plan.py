@@ -31,6 +31,7 @@ _SHOWN = 5
 def configure(parser: argparse.ArgumentParser) -> None:
     arguments.recipes(parser)
     arguments.clouds(parser)
+    arguments.signing(parser)
     parser.add_argument("--why", action="store_true", help="name every input that differs, of image and checks")
 
 
@@ -38,13 +39,14 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
     from goldsmith.bake.build import look
     from goldsmith.commands import clouds, work
 
+    signer = clouds.signer(args)
     documents, code = [], ExitCode.GOOD
     for plan in work.planned(args.recipes, context.settings, context.progress):
         standing = look(plan, context.settings, context.progress)
         document = _document(plan, standing, context)
         if args.cloud:
             manifest = None if document["build"]["needed"] else work.built(plan, standing).manifest
-            document["clouds"] = clouds.differences(plan, manifest, args.cloud, context)
+            document["clouds"] = clouds.differences(plan, manifest, args.cloud, context, signer)
             code = max(code, clouds.worst(document["clouds"]))
         documents.append(document)
     return Outcome({"recipes": documents}, "\n\n".join(_text(document, why=args.why) for document in documents), code)

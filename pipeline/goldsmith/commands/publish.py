@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from goldsmith.commands import arguments
 from goldsmith.commands.context import Context, Outcome
 from goldsmith.errors import ExitCode
+
+if TYPE_CHECKING:
+    from goldsmith.publish.signatures import Signer
 
 NAME = "publish"
 SUMMARY = "put proven images into the catalogue"
@@ -16,20 +20,23 @@ the folder images/ (or GOLDSMITH_IMAGES).  Beside NAME.qcow2 stand its manifest,
 Glance properties.  The former image of the name is replaced in one step.  One that was not booted is refused.
 
 With --cloud they go to Glance instead: uploaded out of sight, verified, then shown in place of the former one in one
-switch.  What is there already is not done again, so a run that failed for one cloud is completed by the next."""
+switch.  What is there already is not done again, so a run that failed for one cloud is completed by the next.
+With --sign-key and --sign-certificate they are signed, and Glance verifies the signature as it takes the bytes."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     arguments.recipes(parser)
     arguments.clouds(parser)
     arguments.method(parser)
+    arguments.signing(parser)
 
 
 def execute(args: argparse.Namespace, context: Context) -> Outcome:
-    from goldsmith.commands import work
+    from goldsmith.commands import clouds, work
 
+    signer = clouds.signer(args)
     if args.cloud:
-        return _to_clouds(args, context)
+        return _to_clouds(args, signer, context)
     documents, lines = [], []
     for plan in work.planned(args.recipes, context.settings):
         image = work.existing(plan, context)
@@ -48,12 +55,13 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
     return Outcome({"recipes": documents}, "\n".join(lines))
 
 
-def _to_clouds(args: argparse.Namespace, context: Context) -> Outcome:
+def _to_clouds(args: argparse.Namespace, signer: Signer | None, context: Context) -> Outcome:
     from goldsmith.commands import clouds, work
 
     documents, lines, code = [], [], ExitCode.GOOD
     for plan in work.planned(args.recipes, context.settings):
-        done = clouds.publish(plan, work.existing(plan, context), args.cloud, args.method, context)
+        built = work.existing(plan, context)
+        done = clouds.publish(plan, built, args.cloud, context, method=args.method, signer=signer)
         documents.append({"name": plan.recipe.published_name, "clouds": done})
         lines += [plan.recipe.published_name, *clouds.as_text(done)]
         code = max(code, clouds.worst(done))

@@ -25,11 +25,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
     arguments.recovery(parser)
     arguments.clouds(parser)
     arguments.method(parser)
+    arguments.signing(parser)
 
 
 def execute(args: argparse.Namespace, context: Context) -> Outcome:
     from goldsmith.commands import clouds, work
 
+    signer = clouds.signer(args)
     documents, texts, codes = [], [], []
     plans = work.planned(args.recipes, context.settings, context.progress)
     if not all(work.is_published(plan, context.settings) for plan in plans):
@@ -37,7 +39,8 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
     for plan in plans:
         document, text, code = _run(plan, context, recover_registry=args.recover_registry)
         if args.cloud and code == ExitCode.GOOD:
-            done = clouds.publish(plan, work.existing(plan, context), args.cloud, args.method, context)
+            image = work.existing(plan, context)
+            done = clouds.publish(plan, image, args.cloud, context, method=args.method, signer=signer)
             document["clouds"] = done
             text = "\n".join([text, *clouds.as_text(done)])
             code = clouds.worst(done)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
 import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -13,8 +16,45 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
 
 from goldsmith.errors import HarnessError, InputError
 
+#: the names that cursive looks for; without one of them nothing is verified (signature_utils.should_create_verifier)
+SIGNATURE = "img_signature"
+NAMES = (SIGNATURE, "img_signature_certificate_uuid", "img_signature_hash_method", "img_signature_key_type")
 _HASH = "SHA-256"
+_PREHASHED = utils.Prehashed(hashes.SHA256())
+#: with the longest salt that the key allows, as cursive has it (signature_utils.create_verifier_for_pss)
+_PADDING = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=padding.PSS.MAX_LENGTH)
 _BLOCK = 4 * 2**20
+
+
+@dataclass(frozen=True)
+class Signer:
+    """Whoever signs: ``key`` and ``certificate_id`` as ``signature_properties`` takes them."""
+
+    key: Path
+    certificate_id: str
+
+    def __post_init__(self) -> None:
+        """Raises InputError for a key or an id that is none, before anything is done with them."""
+        _identifier(self.certificate_id)
+        _private_key(self.key)
+
+    def sign(self, image: Path) -> dict[str, str]:
+        return signature_properties(image, self.key, self.certificate_id)
+
+    def planned(self) -> dict[str, str]:
+        """The properties of a signature that is to be made, with words in its place: each one that is made differs."""
+        return {**_labels(self.certificate_id), SIGNATURE: "made when the image is published"}
+
+    def has_signed(self, properties: Mapping[str, str], sha256: str) -> bool:
+        """Whether ``properties`` hold a signature by this key, of these bytes: each time one is made it is another."""
+        if any(properties.get(name) != value for name, value in _labels(self.certificate_id).items()):
+            return False
+        try:
+            signature = base64.b64decode(properties.get(SIGNATURE, ""), validate=True)
+            _private_key(self.key).public_key().verify(signature, bytes.fromhex(sha256), _PADDING, _PREHASHED)
+        except (InvalidSignature, binascii.Error, ValueError):
+            return False
+        return True
 
 
 def signature_properties(image: Path, key: Path, certificate_id: str) -> dict[str, str]:
@@ -23,30 +63,33 @@ def signature_properties(image: Path, key: Path, certificate_id: str) -> dict[st
     ``key`` is an RSA private key in PEM without a passphrase; ``certificate_id`` is the UUID of its certificate in the
     cloud's key manager.  Raises InputError for a key or an id that is none, HarnessError for a signature that is wrong.
     """
-    try:
-        identifier = str(uuid.UUID(certificate_id))
-    except ValueError as error:
-        raise InputError(
-            f"{certificate_id!r} is not a UUID", where="--sign-certificate", hint="ask the key manager for its id"
-        ) from error
+    labels = _labels(certificate_id)
     private = _private_key(key)
-    digest = _digest(image)
-    # cursive verifies with the longest salt that the key allows.
-    pad = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=padding.PSS.MAX_LENGTH)
-    hashed = utils.Prehashed(hashes.SHA256())
-    signature = private.sign(digest, pad, hashed)
+    signature = private.sign(_digest(image), _PADDING, _PREHASHED)
     try:
-        private.public_key().verify(signature, _digest(image), pad, hashed)
+        private.public_key().verify(signature, _digest(image), _PADDING, _PREHASHED)
     except InvalidSignature as error:
         raise HarnessError(
             "the signature does not fit the image: it changed meanwhile", where=str(image), hint="run it again"
         ) from error
+    return {SIGNATURE: base64.b64encode(signature).decode(), **labels}
+
+
+def _labels(certificate_id: str) -> dict[str, str]:
     return {
-        "img_signature": base64.b64encode(signature).decode(),
         "img_signature_hash_method": _HASH,
         "img_signature_key_type": "RSA-PSS",
-        "img_signature_certificate_uuid": identifier,
+        "img_signature_certificate_uuid": _identifier(certificate_id),
     }
+
+
+def _identifier(certificate_id: str) -> str:
+    try:
+        return str(uuid.UUID(certificate_id))
+    except ValueError as error:
+        raise InputError(
+            f"{certificate_id!r} is not a UUID", where="--sign-certificate", hint="ask the key manager for its id"
+        ) from error
 
 
 def _private_key(path: Path) -> rsa.RSAPrivateKey:

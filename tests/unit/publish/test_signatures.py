@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from goldsmith.errors import InputError
-from goldsmith.publish.signatures import signature_properties
+from goldsmith.publish.signatures import SIGNATURE, Signer, signature_properties
 
 ID = "5a1f2b30-0000-4000-8000-000000000001"
 
@@ -48,3 +49,20 @@ def test_what_is_no_key_or_no_id_is_refused(tmp_path: Path) -> None:
         signature_properties(image, tmp_path / "none", ID)
     with pytest.raises(InputError, match="not a UUID"):
         signature_properties(image, curve, "mine")
+
+
+def test_a_signature_is_known_again_by_key_bytes_and_certificate(tmp_path: Path) -> None:
+    image = tmp_path / "image"
+    image.write_bytes(b"golden")
+    sha256, other = (hashlib.sha256(data).hexdigest() for data in (b"golden", b"gilded"))
+    mine, theirs = (
+        Signer(_pem(rsa.generate_private_key(65537, 2048), tmp_path / name), ID) for name in ("mine", "theirs")
+    )
+    made = mine.sign(image)
+    assert mine.has_signed(made, sha256)
+    assert mine.sign(image)[SIGNATURE] != made[SIGNATURE]
+    assert not mine.has_signed(made, other)
+    assert not theirs.has_signed(made, sha256)
+    assert not Signer(mine.key, ID.replace("1", "2")).has_signed(made, sha256)
+    assert not mine.has_signed({**made, SIGNATURE: "not base64"}, sha256)
+    assert not mine.has_signed({}, sha256)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from goldsmith.host.files import document_digest
+from goldsmith.recipe.nova_vocabulary import SNAPSHOT_MARKS
 from goldsmith.store.manifest import Manifest
 
 #: the public name, on every image that was published under it or was to be
@@ -15,8 +16,6 @@ CLAIM = "goldsmith_claim"
 BEAT = "goldsmith_beat"
 #: an image that is not ready: the claim under which it is made
 STAGED = "goldsmith_staged"
-#: of a snapshot or a volume (domain: Nova writes them, and reads some as orders): never published
-FORBIDDEN = frozenset({"block_device_mapping", "bdm_v2", "image_type", "instance_uuid", "base_image_ref", "user_id"})
 
 
 def staged(name: str, sha512: str) -> str:
@@ -43,4 +42,5 @@ def provenance(name: str, manifest: Manifest, previous: str | None) -> dict[str,
 
 
 def publishable(properties: Mapping[str, str]) -> dict[str, str]:
-    return {key: value for key, value in properties.items() if key not in FORBIDDEN}
+    """Without what Nova writes on snapshots and volumes, and reads as orders in part."""
+    return {key: value for key, value in properties.items() if key not in SNAPSHOT_MARKS}

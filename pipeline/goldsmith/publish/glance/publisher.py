@@ -24,6 +24,7 @@ from goldsmith.publish.glance import claim, names, state
 from goldsmith.publish.glance.claim import Lease
 from goldsmith.publish.glance.service import Glance, Image, RejectedError, change, properties_of
 from goldsmith.publish.glance.upload import Method, upload, verify
+from goldsmith.publish.signatures import Signer
 from goldsmith.store.manifest import Manifest
 
 #: seconds between hiding an image and renaming it: longer than a client takes from one listing to the next
@@ -42,6 +43,7 @@ class Order:
     properties: Mapping[str, str]
     visibility: str = "private"
     keep: int | None = None
+    signer: Signer | None = None
     method: Method | None = None
     #: seconds that the cloud may take from the last byte to an active image
     patience: float = 1800
@@ -91,7 +93,7 @@ def _remains(glance: Glance, order: Order) -> Image | None:
     """What dead publishers began is removed, but for an active image of these very bytes."""
     kept = None
     for image in state.look(glance, order.name).begun:
-        if kept is None and _is_current(image, order):
+        if kept is None and _is_current(image, order) and _is_signed(image, order):
             kept = image
         else:
             glance.delete(image["id"])
@@ -99,16 +101,26 @@ def _remains(glance: Glance, order: Order) -> Image | None:
 
 
 def _is_current(image: Image | None, order: Order) -> bool:
-    return image is not None and image["status"] == "active" and image.get("os_hash_value") == order.manifest.sha512
+    return state.holds(image, order.manifest)
 
 
-def _wanted(order: Order, previous: str | None) -> dict[str, str]:
-    return names.publishable(order.properties) | names.provenance(order.name, order.manifest, previous)
+def _is_signed(image: Image, order: Order) -> bool:
+    """As ordered; Glance verifies a signature that is there when the bytes come, and no other."""
+    return order.signer is None or order.signer.has_signed(image, order.manifest.sha256)
+
+
+def _wanted(order: Order, previous: str | None, there: Image) -> dict[str, str]:
+    given = names.publishable(order.properties) | names.provenance(order.name, order.manifest, previous)
+    return given | (state.kept_signature(there, order.manifest, order.signer) or _made_signature(order))
+
+
+def _made_signature(order: Order) -> dict[str, str]:
+    return order.signer.sign(order.image) if order.signer else {}
 
 
 def _reconcile(glance: Glance, order: Order, current: Image | None) -> Done:
     assert current is not None
-    wanted = _wanted(order, current.get(names.PREVIOUS))
+    wanted = _wanted(order, current.get(names.PREVIOUS), current)
     todo = state.operations(current, wanted, visibility=order.visibility)
     if todo:
         glance.patch(current["id"], todo)
@@ -126,12 +138,16 @@ def _begin(glance: Glance, order: Order, own: str) -> Image:
             "os_hidden": True,
             names.NAME: order.name,
             names.STAGED: own,
+            # Glance verifies it against the bytes as they come, and refuses those that it does not fit.
+            **_made_signature(order),
         }
     )
 
 
 def _fill(glance: Glance, order: Order, staged_id: str, progress: Progress) -> None:
-    method = order.method or ("import" if "glance-direct" in glance.import_methods() else "put")
+    # An import of a signed image that Glance refuses ends without a word of why.
+    imports = not order.signer and "glance-direct" in glance.import_methods()
+    method = order.method or ("import" if imports else "put")
     deadline = Deadline.after(order.patience)
     image, sent = upload(glance, staged_id, order.image, method, deadline, progress)
     verify(image, sent, order.manifest.sha512, f"cloud {glance.cloud}: image {staged_id}")
@@ -148,7 +164,7 @@ def _finish(glance: Glance, order: Order, staged_id: str, progress: Progress) ->
         raise HostError(f"image {staged_id} is gone", where=f"cloud {glance.cloud}", hint="run it again")
     # A publisher that died in the middle of the switch has hidden the old one and shown nothing.
     former = standing.current or next((each for each in standing.former if each["name"] == order.name), None)
-    wanted = _wanted(order, former["id"] if former else None)
+    wanted = _wanted(order, former["id"] if former else None, image)
     with progress.step(f"switch {order.name} on {glance.cloud}"):
         _switch(glance, order.name, former, image, wanted, order.visibility, order.settle)
     removed, notes = retire(glance, order.name, order.keep)

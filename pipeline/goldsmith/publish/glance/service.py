@@ -35,6 +35,10 @@ BASE = frozenset(
     }
 )
 _PATCH = "application/openstack-images-v2.1-json-patch"
+#: in what Glance says of a signature that does not fit the bytes, or whose certificate it cannot have
+#: (glance/api/v2/image_data.py, glance/location.py, cursive/exception.py)
+_SIGNATURE_REFUSED = "Signature verification"
+SIGNATURE_HINT = "see whether the key is that of the certificate, and whether the cloud's key manager has it"
 #: seconds without a byte before a connection is given up
 _SILENCE = 120
 
@@ -63,7 +67,10 @@ class Glance:
     now: datetime | None = field(default=None)
 
     def request(self, method: str, path: str, *, ok: Sequence[int] = (), **more: Any) -> requests.Response:
-        """Raises InputError (401, 403), CheckFailedError (415), RejectedError, or HostError without an answer."""
+        """Raises InputError (401, 403), CheckFailedError (415, or 400 for a signature), RejectedError else.
+
+        HostError where there is no answer.
+        """
         with _translated(self.cloud):
             reply: requests.Response = self.connection.image.request(
                 path, method, raise_exc=False, timeout=_SILENCE, **more
@@ -178,6 +185,8 @@ def _error(reply: requests.Response, where: str, asked: str) -> GoldsmithError:
     said = _text(reply)
     message = f"{asked}: {reply.status_code} {said}"
     match reply.status_code:
+        case 400 if _SIGNATURE_REFUSED in said:
+            return CheckFailedError(message, where=where, hint=SIGNATURE_HINT)
         case 401:
             return InputError(f"{asked}: the cloud does not take these credentials", where=where)
         case 403:

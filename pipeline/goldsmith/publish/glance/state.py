@@ -7,8 +7,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from goldsmith.errors import InputError
+from goldsmith.publish import signatures
 from goldsmith.publish.glance import names
 from goldsmith.publish.glance.service import Glance, Image, change, properties_of
+from goldsmith.publish.signatures import Signer
+from goldsmith.store.manifest import Manifest
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,21 @@ def look(glance: Glance, name: str) -> State:
 
 def _order(image: Mapping[str, Any]) -> tuple[str, str]:
     return str(image["created_at"]), str(image["id"])
+
+
+def holds(image: Mapping[str, Any] | None, manifest: Manifest) -> bool:
+    """Whether an image is active and has the very bytes of a manifest."""
+    return image is not None and image["status"] == "active" and image.get("os_hash_value") == manifest.sha512
+
+
+def kept_signature(there: Mapping[str, Any] | None, manifest: Manifest, signer: Signer | None) -> dict[str, str]:
+    """The img_signature* of ``there`` that stay: without a key where it holds the same bytes, with one if it made them.
+
+    Empty where none stay.
+    """
+    has = {name: str(there[name]) for name in signatures.NAMES if name in there} if there else {}
+    stays = signer.has_signed(has, manifest.sha256) if signer else holds(there, manifest)
+    return has if stays else {}
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from goldsmith.errors import CheckFailedError, HarnessError, InputError
 from goldsmith.host.deadline import Deadline
 from goldsmith.host.progress import Progress
-from goldsmith.publish.glance.service import Glance, Image
+from goldsmith.publish.glance.service import SIGNATURE_HINT, Glance, Image
+from goldsmith.publish.signatures import SIGNATURE
 
 Method = Literal["put", "import"]
 #: bytes read at once: large enough that hashing releases the lock, small enough for any host
@@ -101,10 +102,12 @@ def _settled(glance: Glance, image_id: str) -> Image | None:
     if image is None:
         raise HarnessError(f"image {image_id} is gone", where=f"cloud {glance.cloud}", hint="run it again")
     if failed := image.get("os_glance_failed_import"):
+        # Of a signature that does not fit, Glance's log alone tells: its task ends with "Internal Error".
+        cause = SIGNATURE_HINT if SIGNATURE in image else "run it again"
         raise HarnessError(
             f"the import of image {image_id} failed in {failed}",
             where=f"cloud {glance.cloud}",
-            hint="Glance's log says why; run it again, or use --method put",
+            hint=f"Glance's log says why; {cause}, or use --method put",
         )
     if image["status"] in ("killed", "deleted", "pending_delete", "deactivated"):
         raise HarnessError(f"image {image_id} is {image['status']}", where=f"cloud {glance.cloud}", hint="run it again")
