@@ -7,8 +7,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from goldsmith.host.progress import Progress
 from goldsmith.publish.glance.claim import Lease
-from goldsmith.publish.glance.publisher import Order
+from goldsmith.publish.glance.publisher import Order, publish
+from goldsmith.publish.glance.service import Glance, connect
 from goldsmith.store.manifest import Manifest, UsedElement, Verdict
 
 #: short enough that a dead publisher is seen to be dead within a test
@@ -21,7 +23,7 @@ def verdict(status: str = "pass") -> Verdict:
 
 
 def image(folder: Path, content: str, *, size: int = 1 << 16) -> tuple[Path, Manifest]:
-    """A qcow2 that holds ``content``, which makes its digest its own, and some ``size`` bytes of data."""
+    """A qcow2 of about ``size`` bytes that holds ``content``, which makes its digest its own."""
     folder.mkdir(parents=True, exist_ok=True)
     raw, path = folder / "raw", folder / f"{content}.qcow2"
     raw.write_bytes(hashlib.sha512(content.encode()).digest() * (size // 64))
@@ -48,3 +50,14 @@ def order(folder: Path, name: str, content: str, **more: Any) -> Order:
     path, manifest = image(folder, content, size=size)
     facts: dict[str, Any] = {"properties": {"os_type": "linux", "hw_disk_bus": "virtio"}, "lease": LEASE, "settle": 0.5}
     return Order(name, path, manifest, **(facts | more))
+
+
+def publish_old(folder: Path) -> tuple[Glance, str]:
+    """A member of the cloud, and the id of the image that users know as `web`."""
+    member = connect("member")
+    return member, publish(member, order(folder, "web", "old"), Progress(quiet=True)).image
+
+
+def unharmed(member: Glance, old: str) -> None:
+    """One image, and that the old one, as it was."""
+    assert [(i["id"], i["name"], i["os_hidden"]) for i in member.images()] == [(old, "web", False)]

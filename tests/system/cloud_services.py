@@ -20,6 +20,7 @@ from pathlib import Path
 import openstack
 import pytest
 import yaml
+from fault_proxy import Proxy, proxy
 from openstack.connection import Connection
 
 from goldsmith.host.deadline import Deadline
@@ -84,6 +85,7 @@ project_name = service
 user_domain_id = default
 project_domain_id = default
 service_token_roles_required = true
+token_cache_time = 1
 """
 #: sqlite refuses at once, whatever its timeout, a transaction that read first and then finds another writing; beginning
 #: as a writer it waits.  What a cloud's real database does by itself.
@@ -323,3 +325,15 @@ def _empty(glance: Glance) -> None:
         if image["protected"]:
             glance.patch(image["id"], [{"op": "replace", "path": "/protected", "value": False}])
         glance.delete(image["id"])
+
+
+@pytest.fixture
+def between(cloud: Cloud, member: Glance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+    """Between the cloud `spoiled` and Glance; in clouds.yaml is also `wrong`, with a wrong password."""
+    with proxy(cloud.glance.port) as server:
+        wrong = cloud.entry("member")
+        wrong["auth"] = {**cloud.entry("member")["auth"], "password": "not-this-one"}  # type: ignore[dict-item]
+        spoiled = cloud.entry("member", image_endpoint_override=server.url)
+        path = cloud.write_clouds(tmp_path / "clouds.yaml", spoiled=spoiled, wrong=wrong)
+        monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(path))
+        yield server

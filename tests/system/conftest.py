@@ -9,7 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from cloud_services import cloud, member
+from cloud_services import between, cloud, member
 from early_jobs import EarlyJobs
 from killed_builds import Remains, kill_while
 from stack_runs import runs
@@ -23,7 +23,7 @@ from goldsmith.recipe.plan import Plan, make_plan
 from goldsmith.verify.report import Report
 from goldsmith.verify.session import verify_image
 
-__all__ = ["cloud", "member", "runs"]
+__all__ = ["between", "cloud", "member", "runs"]
 
 
 #: of the guests that do not boot, the one that is done at once

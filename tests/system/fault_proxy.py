@@ -8,6 +8,8 @@ import re
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 _BLOCK = 1 << 14
@@ -17,19 +19,20 @@ _BLOCK = 1 << 14
 class Fault:
     """For requests like ``match`` ("PUT .*/file"), ``times`` of them.
 
-    Answer ``status``; or cut the connection when a ``share`` of the body was passed on and ``act`` was called; or, with
-    neither, do nothing but count.
+    Answer ``status``; or call ``act`` when a ``share`` of the body was passed on, and ``cut`` the connection then; or,
+    with neither, do nothing but count.
     """
 
     match: str
     status: int | None = None
     share: float | None = None
     act: Callable[[], None] | None = None
+    cut: bool = True
     times: int = 1
 
 
 class Proxy(ThreadingHTTPServer):
-    """``faults`` may be changed while it runs."""
+    """``faults`` may be changed while it runs, and so may ``skew``: how far the server's clock seems to be ahead."""
 
     daemon_threads = True
 
@@ -37,6 +40,7 @@ class Proxy(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.upstream = upstream
         self.faults: list[Fault] = []
+        self.skew = timedelta(0)
         self.lock = threading.Lock()
 
     @property
@@ -73,21 +77,42 @@ class _Handler(BaseHTTPRequestHandler):
             for name, value in self.headers.items():
                 upstream.putheader(name, value)
             upstream.endheaders()
-            passed = 0
-            limit = length if not fault or fault.share is None else int(length * fault.share)
-            while passed < limit and (block := self.rfile.read(min(limit - passed, _BLOCK))):
-                upstream.send(block)
-                passed += len(block)
+            first = length if not fault or fault.share is None else int(length * fault.share)
+            self._pass_on(upstream, first)
             if fault and fault.share is not None:
                 if fault.act:
                     fault.act()
-                return None
+                if fault.cut:
+                    return None
+                self._pass_on(upstream, length - first)
             reply = upstream.getresponse()
             return self._answer(reply.status, dict(reply.getheaders()), reply.read())
         self.close_connection = True
         return None
 
+    def _pass_on(self, upstream: http.client.HTTPConnection, count: int) -> None:
+        while count > 0 and (block := self.rfile.read(min(count, _BLOCK))):
+            upstream.send(block)
+            count -= len(block)
+
+    def _skewed(self, headers: dict[str, str], body: bytes) -> tuple[dict[str, str], bytes]:
+        """An answer as of a server whose clock is wrong: the time of its answer, and the times of its records."""
+        if not self.server.skew:
+            return headers, body
+
+        def shifted(match: re.Match[bytes]) -> bytes:
+            made = datetime.fromisoformat(match[2].decode().replace("Z", "+00:00")) + self.server.skew
+            return match[1] + made.strftime("%Y-%m-%dT%H:%M:%SZ").encode()
+
+        dates = {
+            name: format_datetime(parsedate_to_datetime(value) + self.server.skew, usegmt=True)
+            for name, value in headers.items()
+            if name.lower() == "date"
+        }
+        return headers | dates, re.sub(rb'("(?:created|updated)_at": ")([0-9TZ:-]+)', shifted, body)
+
     def _answer(self, status: int, headers: dict[str, str], body: bytes) -> None:
+        headers, body = self._skewed(headers, body)
         self.send_response_only(status)
         for name, value in headers.items():
             if name.lower() not in ("content-length", "transfer-encoding", "connection"):

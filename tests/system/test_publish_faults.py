@@ -4,43 +4,21 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cloud_images import order
+from cloud_images import order, publish_old, unharmed
 from cloud_services import PASSWORD, Cloud
-from fault_proxy import Fault, Proxy, proxy
+from fault_proxy import Fault, Proxy
 
 from goldsmith.errors import CheckFailedError, GoldsmithError, HostError, InputError
 from goldsmith.host.progress import Progress
 from goldsmith.publish.glance.claim import Lease
 from goldsmith.publish.glance.publisher import Done, publish
-from goldsmith.publish.glance.service import Glance, connect
+from goldsmith.publish.glance.service import connect
 
 QUIET = Progress(quiet=True)
 DATA = r"PUT .*/(file|stage)"
-
-
-@pytest.fixture
-def between(cloud: Cloud, member: Glance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
-    with proxy(cloud.glance.port) as server:
-        wrong = cloud.entry("member")
-        wrong["auth"] = {**cloud.entry("member")["auth"], "password": "not-this-one"}  # type: ignore[dict-item]
-        spoiled = cloud.entry("member", image_endpoint_override=server.url)
-        path = cloud.write_clouds(tmp_path / "clouds.yaml", spoiled=spoiled, wrong=wrong)
-        monkeypatch.setenv("OS_CLIENT_CONFIG_FILE", str(path))
-        yield server
-
-
-def _publish_old(tmp_path: Path) -> tuple[Glance, str]:
-    member = connect("member")
-    return member, publish(member, order(tmp_path, "web", "old"), QUIET).image
-
-
-def _unharmed(member: Glance, old: str) -> None:
-    """One image, and that the old one, as it was."""
-    assert [(i["id"], i["name"], i["os_hidden"]) for i in member.images()] == [(old, "web", False)]
 
 
 @pytest.mark.parametrize(
@@ -50,21 +28,21 @@ def _unharmed(member: Glance, old: str) -> None:
 def test_refused_upload_changes_nothing(
     between: Proxy, tmp_path: Path, status: int, error: type[GoldsmithError]
 ) -> None:
-    member, old = _publish_old(tmp_path)
+    member, old = publish_old(tmp_path)
     between.faults = [Fault(DATA, status=status)]
     with pytest.raises(error, match=str(status)):
         publish(connect("spoiled"), order(tmp_path, "web", "new"), QUIET)
-    _unharmed(member, old)
+    unharmed(member, old)
     assert publish(connect("spoiled"), order(tmp_path, "web", "new"), QUIET).previous == old
 
 
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.99])
 def test_cut_connection_changes_nothing(between: Proxy, tmp_path: Path, share: float) -> None:
-    member, old = _publish_old(tmp_path)
+    member, old = publish_old(tmp_path)
     between.faults = [Fault(DATA, share=share)]
     with pytest.raises(HostError, match="no answer"):
         publish(connect("spoiled"), order(tmp_path, "web", "new", method="put"), QUIET)
-    _unharmed(member, old)
+    unharmed(member, old)
 
 
 def test_expired_token_is_renewed_and_all_bytes_are_sent_again(between: Proxy, tmp_path: Path) -> None:
@@ -76,21 +54,21 @@ def test_expired_token_is_renewed_and_all_bytes_are_sent_again(between: Proxy, t
 
 
 def test_failed_switch_shows_the_old_image_again(between: Proxy, tmp_path: Path) -> None:
-    member, old = _publish_old(tmp_path)
+    member, old = publish_old(tmp_path)
     # The first PATCH prepares the new image, the second hides the old one, the third would show the new one.
     between.faults = [Fault(r"PATCH .*", times=2), Fault(r"PATCH .*", status=500)]
     quiet = Lease(silence=4, beat=60)
     with pytest.raises(HostError, match="500"):
         publish(connect("spoiled"), order(tmp_path, "web", "new", lease=quiet), QUIET)
-    _unharmed(member, old)
+    unharmed(member, old)
 
 
 def test_stuck_import_is_given_up_and_removed(between: Proxy, tmp_path: Path) -> None:
-    member, old = _publish_old(tmp_path)
+    member, old = publish_old(tmp_path)
     between.faults = [Fault(r"POST .*/import", status=202)]
     with pytest.raises(HostError, match="not within"):
         publish(connect("spoiled"), order(tmp_path, "web", "new", method="import", patience=2), QUIET)
-    _unharmed(member, old)
+    unharmed(member, old)
 
 
 def test_wrong_password_is_wrong_input_and_not_told(between: Proxy, capfd: pytest.CaptureFixture[str]) -> None:
@@ -100,7 +78,7 @@ def test_wrong_password_is_wrong_input_and_not_told(between: Proxy, capfd: pytes
 
 
 def test_glance_killed_in_the_middle(cloud: Cloud, between: Proxy, tmp_path: Path) -> None:
-    member, old = _publish_old(tmp_path)
+    member, old = publish_old(tmp_path)
     between.faults = [Fault(DATA, share=0.5, act=lambda: cloud.glance.stop(signal.SIGKILL))]
     try:
         with pytest.raises(HostError, match="no answer") as caught:

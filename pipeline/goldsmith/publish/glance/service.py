@@ -71,10 +71,19 @@ class Glance:
 
         HostError where there is no answer.
         """
-        with _translated(self.cloud):
+
+        def send() -> requests.Response:
             reply: requests.Response = self.connection.image.request(
                 path, method, raise_exc=False, timeout=_SILENCE, **more
             )
+            return reply
+
+        with _translated(self.cloud):
+            reply = send()
+            if reply.status_code == 401 and more.get("allow_reauth", True):
+                # keystoneauth renews a token that has ended, but not where another thread is just doing that.
+                self.connection.session.invalidate()
+                reply = send()
         if said := reply.headers.get("Date"):
             self.now = email.utils.parsedate_to_datetime(said)
         if reply.status_code >= 400 and reply.status_code not in ok:
