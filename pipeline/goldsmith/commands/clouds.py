@@ -16,7 +16,7 @@ from goldsmith.publish.glance import names, publisher, state
 from goldsmith.publish.glance.publisher import Done, Order
 from goldsmith.publish.glance.service import connect
 from goldsmith.publish.glance.upload import Method
-from goldsmith.publish.properties import Property
+from goldsmith.publish.properties import THE_RECIPE, Property
 from goldsmith.publish.signatures import NAMES as SIGNED
 from goldsmith.publish.signatures import Signer
 from goldsmith.recipe.plan import Plan
@@ -78,6 +78,8 @@ def publish(
         manifest.properties,
         visibility=wishes.visibility,
         keep=wishes.keep,
+        protected=wishes.protected,
+        tags=wishes.tags,
         signer=signer,
         method=method,
     )
@@ -119,6 +121,10 @@ def differences(
             why = "the image is to be built"
         else:
             why = "other bytes are there" if upload else "the same bytes are there"
+        wishes = plan.recipe.publish
+        attributes = {}
+        if current:
+            attributes = state.attributes(current, wishes.visibility, protected=wishes.protected, tags=wishes.tags)
         return {
             "image": current["id"] if current else None,
             "upload": {"needed": upload, "reason": why, "bytes": manifest.size if manifest and upload else None},
@@ -126,6 +132,11 @@ def differences(
             "change": {
                 key: {"old": old, "value": new, "origin": _origin(key, by)}
                 for key, (old, new) in changes.change.items()
+            }
+            | {
+                key: {"old": current[key], "value": value, "origin": THE_RECIPE}
+                for key, value in attributes.items()
+                if current
             },
             "remove": {
                 key: {"old": old, "reason": _OF_OTHER_BYTES if key in SIGNED else _NOBODYS}
