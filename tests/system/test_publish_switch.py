@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cloud_images import order, verdict
@@ -126,3 +127,46 @@ def test_reader_may_not_and_unproven_is_refused(cloud: Cloud, member: Glance, tm
     with pytest.raises(CheckFailedError):
         publish(member, replace(asked, manifest=red), QUIET)
     assert member.images() == []
+
+
+@pytest.mark.parametrize("protected", [True, False])
+def test_protection_and_tags_come_with_the_switch(
+    member: Glance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, protected: bool
+) -> None:
+    patched: list[set[str]] = []
+    patch = Glance.patch
+
+    def note(glance: Glance, image_id: str, operations: Any) -> Any:
+        patched.append({each["path"] for each in operations})
+        return patch(glance, image_id, operations)
+
+    monkeypatch.setattr(Glance, "patch", note)
+    asked = order(tmp_path, "marked", "one", protected=protected, tags=("lts", "web"))
+    done = publish(member, asked, QUIET)
+    (switch,) = [paths for paths in patched if "/os_hidden" in paths]
+    assert {"/name", "/tags"} <= switch and ("/protected" in switch) == protected
+    assert _marks(member, done.image) == (protected, {"lts", "web"})
+    assert publish(member, asked, QUIET).did == "nothing"
+    # Not said is as it is; said is as it is said, nothing included.
+    assert publish(member, replace(asked, protected=None, tags=None), QUIET).did == "nothing"
+    other = replace(asked, protected=not protected, tags=())
+    assert publish(member, other, QUIET).did == "reconciled"
+    assert _marks(member, done.image) == (not protected, set())
+
+
+def _marks(glance: Glance, image_id: str) -> tuple[bool, set[str]]:
+    image = glance.image(image_id)
+    assert image
+    return image["protected"], set(image["tags"])
+
+
+def test_a_protected_former_image_goes_back_and_stays(
+    member: Glance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Glance, "in_use", lambda glance, image: False)
+    first = publish(member, order(tmp_path, "guarded", "one", protected=True, tags=("one",)), QUIET).image
+    second = publish(member, order(tmp_path, "guarded", "two", protected=True, keep=0), QUIET)
+    assert (second.removed, second.notes) == ((), (f"{first} is protected",))
+    assert _marks(member, second.image) == (True, set())
+    assert rollback(member, "guarded", QUIET, settle=0.1).image == first
+    assert _marks(member, first) == (True, {"one"})

@@ -81,6 +81,8 @@ def test_libguestfs_sees_what_the_elements_say_and_properties_match(server: Serv
         "os_type": "windows",
         "os_version": "10.0",
     }
+    # What it was looked for, and is not there: properties that need it would be refused.
+    assert beside["manifest"]["lacks"] == ["qemu-guest-agent", "vioscsi"]
     kept = image.with_name(f"{image.stem}.SYSTEM.before")
     assert kept.stat().st_size > 2**20
 

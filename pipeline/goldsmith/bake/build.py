@@ -266,7 +266,8 @@ def _bake_offline(
     steps = tuple(Step(name=n, seconds=round(s, 2)) for n, s in progress.finished[first_step:])
     of_base = {"image": origin.origin, "sha256": origin.sha256, "distribution": done.system.distribution}
     manifest = _manifest(plan, of_base, done.packages, done.virtual_size, folder / IMAGE, steps)
-    manifests.write(folder / MANIFEST, manifest.model_copy(update={"found": dict(done.found)}))
+    seen = {"found": dict(done.followed.properties), "lacks": done.followed.lacks}
+    manifests.write(folder / MANIFEST, manifest.model_copy(update=seen))
 
 
 def _unpack(jail: Jail, base: BaseTree, root: Path) -> None:

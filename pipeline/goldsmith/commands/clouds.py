@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from goldsmith.bake.build import Built
 from goldsmith.commands import work
 from goldsmith.commands.context import Context
-from goldsmith.commands.proofs import proof, properties
+from goldsmith.commands.proofs import described, proof
 from goldsmith.errors import ExitCode, GoldsmithError, InputError
 from goldsmith.publish.glance import names, publisher, state
 from goldsmith.publish.glance.publisher import Done, Order
 from goldsmith.publish.glance.service import connect
 from goldsmith.publish.glance.upload import Method
+from goldsmith.publish.properties import THE_RECIPE, Property
 from goldsmith.publish.signatures import NAMES as SIGNED
 from goldsmith.publish.signatures import Signer
 from goldsmith.recipe.plan import Plan
@@ -77,6 +78,8 @@ def publish(
         manifest.properties,
         visibility=wishes.visibility,
         keep=wishes.keep,
+        protected=wishes.protected,
+        tags=wishes.tags,
         signer=signer,
         method=method,
     )
@@ -97,7 +100,8 @@ def differences(
     plan: Plan, manifest: Manifest | None, clouds: Sequence[str], context: Context, signer: Signer | None = None
 ) -> list[Document]:
     """What publishing would change in each cloud; ``manifest`` is the image's, None where it is to be built."""
-    wanted = properties(plan, manifest)
+    by = described(plan, manifest)
+    wanted = {key: each.value for key, each in by.items()}
     if manifest:
         manifest = work.proven(plan, manifest, proof(plan, manifest, context.settings))
     name = plan.recipe.published_name
@@ -117,13 +121,22 @@ def differences(
             why = "the image is to be built"
         else:
             why = "other bytes are there" if upload else "the same bytes are there"
+        wishes = plan.recipe.publish
+        attributes = {}
+        if current:
+            attributes = state.attributes(current, wishes.visibility, protected=wishes.protected, tags=wishes.tags)
         return {
             "image": current["id"] if current else None,
             "upload": {"needed": upload, "reason": why, "bytes": manifest.size if manifest and upload else None},
-            "add": {key: {"value": value, "origin": _origin(key, plan)} for key, value in changes.add.items()},
+            "add": {key: {"value": value, "origin": _origin(key, by)} for key, value in changes.add.items()},
             "change": {
-                key: {"old": old, "value": new, "origin": _origin(key, plan)}
+                key: {"old": old, "value": new, "origin": _origin(key, by)}
                 for key, (old, new) in changes.change.items()
+            }
+            | {
+                key: {"old": current[key], "value": value, "origin": THE_RECIPE}
+                for key, value in attributes.items()
+                if current
             },
             "remove": {
                 key: {"old": old, "reason": _OF_OTHER_BYTES if key in SIGNED else _NOBODYS}
@@ -134,15 +147,10 @@ def differences(
     return each(clouds, look)
 
 
-def _origin(key: str, plan: Plan) -> str:
+def _origin(key: str, by: Mapping[str, Property]) -> str:
     if key.startswith("goldsmith_"):
         return "where the image comes from"
-    if key in SIGNED and key not in plan.properties:
-        return "the signature"
-    if key in plan.recipe.properties:
-        return "recipe"
-    by = [each.element.name for each in plan.elements if key in each.element.properties]
-    return f"element {by[-1]}" if by else "disk"
+    return by[key].origin if key in by else "the signature"
 
 
 def as_text(documents: Sequence[Document]) -> list[str]:

@@ -19,6 +19,7 @@ SUMMARY = "what would be built, verified and published, and why; changes nothing
 DESCRIPTION = """\
 Check recipes completely, as every other command does first, and say what `goldsmith run` would do with each: whether
 its image must be built, and because of which input; whether it must be verified; whether it would be published;
+which properties it has and who says so (an element, the disk, the recipe);
 with --cloud also what would change in each cloud: bytes, and properties to add (+), change (~) and remove (-).
 
 With --why all inputs that differ are named, those of the checks too: an element's file, a parameter, a package's
@@ -70,7 +71,10 @@ def _document(plan: Plan, standing: Standing, context: Context) -> dict[str, Any
         "elements": [planned.element.name for planned in plan.elements],
         "dib_elements": list(plan.dib_elements),
         "environment": dict(plan.environment),
-        "properties": proofs.properties(plan, manifest),
+        "properties": {
+            name: {"value": each.value, "origin": each.origin}
+            for name, each in proofs.described(plan, manifest).items()
+        },
         "checks": [f"{check.element}/{check.id}" for check in plan.checks],
         "build": {"needed": build, "reasons": list(standing.reasons)},
         "verify": {"needed": bool(unproven), "reasons": unproven},
@@ -91,6 +95,10 @@ def _text(document: dict[str, Any], *, why: bool) -> str:
         f"  verify    {'yes' if verify['needed'] else 'no, these checks passed on this image'}",
         *_reasons(verify["reasons"], why=why),
         f"  publish   {'to' if publish['needed'] else 'no, it is in'} {publish['target']}",
+    ]
+    lines += [
+        f"  {'property ' if not index else '':9} {name}={each['value']} ({each['origin']})"
+        for index, (name, each) in enumerate(document["properties"].items())
     ]
     if "clouds" in document:
         lines += differences_text(document["clouds"])

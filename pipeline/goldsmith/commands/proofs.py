@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict
 
 from goldsmith.boot.properties import SHAPING
 from goldsmith.host.files import document_digest, write_text
-from goldsmith.publish.properties import DiskFacts, derive
+from goldsmith.publish.properties import THE_RECIPE, DiskFacts, Property, derive
 from goldsmith.recipe.model import ImageBase
 from goldsmith.recipe.plan import Plan
 from goldsmith.recipe.releases import DISTRIBUTIONS
@@ -22,18 +22,31 @@ from goldsmith.verify.report import Report
 
 
 def properties(plan: Plan, manifest: Manifest | None = None) -> dict[str, str]:
-    """Glance properties: the plan's over what its base implies.  Raises InputError where they contradict it.
+    """The values of ``described``, and its errors."""
+    return {name: each.value for name, each in described(plan, manifest).items()}
 
-    ``manifest`` is that of the plan's image, which says what was found in a base that is an image.
+
+def described(plan: Plan, manifest: Manifest | None = None) -> dict[str, Property]:
+    """Glance properties with their origins.  Raises InputError where elements or recipe contradict the disk.
+
+    ``manifest`` is that of the plan's image, which says what is on it.
     """
     base = plan.recipe.base
     if isinstance(base, ImageBase):
         # Until it was looked into the recipe says what it wants said.
-        facts = DiskFacts("", "", plan.recipe.disk.firmware, manifest.found if manifest else {})
+        found, lacks = (manifest.found, manifest.lacks) if manifest else ({}, ())
+        facts = DiskFacts("", "", plan.recipe.disk.firmware, found, frozenset(lacks))
     else:
         version = DISTRIBUTIONS[base.distribution].releases[base.release]
-        facts = DiskFacts(base.distribution, version, plan.recipe.disk.firmware)
-    return derive(plan.properties, base.architecture, facts)
+        facts = DiskFacts(base.distribution, version, plan.recipe.disk.firmware, lacks=_not_installed(manifest))
+    planned = {name: Property(value, plan.origins.get(name, THE_RECIPE)) for name, value in plan.properties.items()}
+    return derive(planned, base.architecture, facts)
+
+
+def _not_installed(manifest: Manifest | None) -> frozenset[str]:
+    """The guest agent has the same name as its package, on Debian and Ubuntu."""
+    installed = {package.name for package in manifest.packages} if manifest else set()
+    return frozenset({"qemu-guest-agent"} - installed) if installed else frozenset()
 
 
 def _shaping(plan: Plan, manifest: Manifest | None) -> dict[str, str]:

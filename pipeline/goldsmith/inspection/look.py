@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from goldsmith.bake.offline.session import Followed
 from goldsmith.boot.accelerator import Accelerator
 from goldsmith.boot.systems import System
 from goldsmith.errors import HarnessError, InputError
@@ -16,7 +17,7 @@ from goldsmith.inspection.facts import Unknown, known, unknowns
 from goldsmith.inspection.image import Image
 from goldsmith.inspection.linux import Linux, linux
 from goldsmith.inspection.ntfs import NtfsState
-from goldsmith.inspection.properties import Property, properties
+from goldsmith.inspection.properties import Property, lacking, properties
 from goldsmith.inspection.storage import Partitions, Storage, ntfs_states, partitions, storage
 from goldsmith.inspection.windows.windows import Windows, windows
 from goldsmith.verify import appliance
@@ -86,8 +87,8 @@ def inspected(image: Image, rules: Sequence[Rule], accelerator: Accelerator) -> 
     return inspection
 
 
-def followed(handle: Any, device: str, system: System, scale: float) -> dict[str, str]:
-    """The Glance properties that follow from a disk in an appliance, and from the ``system`` that was found on it.
+def followed(handle: Any, device: str, system: System, scale: float) -> Followed:
+    """What follows for Glance from a disk in an appliance, and from the ``system`` that was found on it.
 
     ``handle`` is the appliance's guestfs.GuestFS, with nothing mounted, before and after.  Raises HarnessError.
     """
@@ -98,7 +99,8 @@ def followed(handle: Any, device: str, system: System, scale: float) -> dict[str
     seen = _seen(running, system, parts, ntfs, (), scale)
     if (missing := unknowns([parts, seen.facts])) and not running.answers():
         raise HarnessError(f"the appliance ended while the image was looked at: {missing[-1].why}")
-    return {each.name: each.value for each in seen.properties}
+    lacks = lacking(seen.facts) if seen.facts else ()
+    return Followed({each.name: each.value for each in seen.properties}, lacks)
 
 
 def _seen(

@@ -21,6 +21,7 @@ from goldsmith.inspection.windows.windows import Windows
 _ARCHITECTURES = {"i386": "i686"}
 #: from this version on Windows has a driver for Intel's 82540EM
 _WITH_E1000 = 6
+AGENT = "qemu-guest-agent"
 #: Start of a service
 _AUTOMATIC = 2
 
@@ -39,6 +40,25 @@ def properties(system: System, facts: Linux | Windows, firmware: FirmwareFacts) 
     return tuple(sorted(found, key=lambda each: each.name))
 
 
+def lacking(facts: Linux | Windows) -> tuple[str, ...]:
+    """Of the agents and drivers that a property can ask for, those that are certainly not there.
+
+    What is not known is not among them, so nothing that a dirty SYSTEM says of a Windows.
+    """
+    if isinstance(facts, Windows) and facts.hives[0].state == "dirty":
+        return ()
+    found = []
+    if not isinstance(facts.agents, Unknown) and not any(agent.name == AGENT for agent in facts.agents):
+        found.append(AGENT)
+    drivers = known(facts.drivers) if isinstance(facts, Windows) else None
+    if drivers is not None:
+        at_boot = {driver.service for driver in drivers if driver.at_boot}
+        found += [name for name in ("viostor", "vioscsi") if name not in at_boot]
+        if not any(driver.service == "netkvm" and driver.usable for driver in drivers):
+            found.append("netkvm")
+    return tuple(found)
+
+
 def _common(system: System, facts: Linux | Windows, firmware: FirmwareFacts) -> Iterator[Property]:
     architecture = system.architecture
     if architecture != "unknown":
@@ -49,7 +69,7 @@ def _common(system: System, facts: Linux | Windows, firmware: FirmwareFacts) -> 
     if firmware.can_boot == ("uefi",):
         yield Property("hw_firmware_type", "uefi", f"{firmware.uefi}; {firmware.bios}")
     agents: tuple[Agent | WindowsAgent, ...] = known(facts.agents) or ()
-    if any(agent.name == "qemu-guest-agent" and _starts(agent) for agent in agents):
+    if any(agent.name == AGENT and _starts(agent) for agent in agents):
         yield Property("hw_qemu_guest_agent", "yes", "the guest agent is installed, and is started")
 
 

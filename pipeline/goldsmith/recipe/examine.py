@@ -79,6 +79,8 @@ class Findings:
     environment: dict[str, str] = field(default_factory=dict)
     checks: list[PlannedCheck] = field(default_factory=list)
     properties: dict[str, str] = field(default_factory=dict)
+    #: property -> who says so: "element NAME" or "the recipe"
+    origins: dict[str, str] = field(default_factory=dict)
     registry: list[windows.PlannedEntry] = field(default_factory=list)
     ini: list[windows.PlannedIni] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -270,11 +272,12 @@ def _required_variables(draft: Draft, found: Findings, places: dict[str, str], b
 def _checks_and_properties(draft: Draft, found: Findings, blame: Blame) -> None:
     for planned in found.elements:
         found.problems.extend(_expand_checks(planned, found.checks))
-        found.problems.extend(_fill_properties(planned, found.properties, draft.properties))
+        found.problems.extend(_fill_properties(planned, found, draft.properties))
     for name, value in draft.properties.items():
         if wrong := fault(name, value):
             blame(f"properties.{name}", *wrong)
         found.properties[name] = value
+        found.origins[name] = "the recipe"
 
 
 def _expand_checks(planned: PlannedElement, checks: list[PlannedCheck]) -> Iterator[Problem]:
@@ -296,11 +299,9 @@ def _expand_checks(planned: PlannedElement, checks: list[PlannedCheck]) -> Itera
             checks.append(PlannedCheck(element.name, name, spec))
 
 
-def _fill_properties(
-    planned: PlannedElement, properties: dict[str, str], decided: Mapping[str, str]
-) -> Iterator[Problem]:
+def _fill_properties(planned: PlannedElement, found: Findings, decided: Mapping[str, str]) -> Iterator[Problem]:
     """Add what the element implies; two elements may contradict each other only where the recipe has decided."""
-    element = planned.element
+    element, properties = planned.element, found.properties
     file = str(element.folder / PROPERTIES)
     for name, raw in element.properties.items():
         try:
@@ -321,6 +322,7 @@ def _fill_properties(
             message = f"`{text}` contradicts `{properties[name]}`, which another element implies"
             yield Problem(file, f"properties.{name}", message, "decide it in the recipe's properties")
         properties[name] = text
+        found.origins[name] = f"element {element.name}"
 
 
 def _windows(found: Findings, places: Mapping[str, str], blame: Blame) -> None:

@@ -128,6 +128,8 @@ PropertyName = Annotated[
     WithJsonSchema({"type": "string"}),
 ]
 PropertyText = Annotated[str, BeforeValidator(property_text), WithJsonSchema({"type": "string"})]
+#: a tag of an image; Glance takes no longer one (api/v2/images.py, get_base_properties)
+TagText = Annotated[str, Field(min_length=1, max_length=255)]
 
 
 class _Closed(BaseModel):
@@ -192,12 +194,15 @@ class Mirror(_Closed):
 class Publish(_Closed):
     """How the image is named and shown in the catalogue; ``name`` defaults to the recipe's.
 
-    ``keep``: so many former images stay in a cloud for a rollback; none given, all of them.
+    ``keep``: so many former images stay in a cloud for a rollback; none given, all of them.  ``protected`` and ``tags``
+    are for clouds as well: where they are not given, an image that is there keeps its own.
     """
 
     name: Annotated[str, Field(min_length=1, max_length=255)] | None = None
     visibility: Literal["private", "shared", "community", "public"] = "private"
     keep: Annotated[int, Field(ge=0)] | None = None
+    protected: StrictBool | None = None
+    tags: Annotated[tuple[TagText, ...], AfterValidator(_unique)] | None = None
 
 
 class ElementUse(_Closed):

@@ -41,6 +41,7 @@ class Plan:
     ``elements`` holds the recipe's in its order, then those of ours that only element-deps bring in.
     ``dib_elements`` is what disk-image-create is given; it resolves element-deps itself.  ``environment`` has
     the variables of all of them, DIB_RELEASE too; not the mirror's, which is the bake's to decide.
+    ``origins`` says of each property who wants it: "element NAME" or "the recipe".
     ``inputs`` maps each input's name to its digest (versions stand for themselves), and ``digest`` is theirs: what
     is in the image.  ``checks_inputs`` and ``checks_digest`` are the same for what is asserted of it.
     """
@@ -53,6 +54,7 @@ class Plan:
     properties: dict[str, str]
     inputs: dict[str, str]
     digest: str
+    origins: dict[str, str] = field(default_factory=dict)
     checks_inputs: dict[str, str] = field(default_factory=dict)
     checks_digest: str = ""
     #: of the base's file, where it is an image
@@ -107,6 +109,7 @@ def make_plan(
         environment=found.environment,
         checks=tuple(found.checks),
         properties=found.properties,
+        origins=found.origins,
         inputs=inputs,
         digest=document_digest(inputs),
         checks_inputs=checks_inputs,

@@ -93,6 +93,9 @@ class Manifest(_Document):
     found: dict[str, str] = Field(
         default={}, description="Properties that follow from what is on the disk, where the base is an image"
     )
+    lacks: tuple[str, ...] = Field(
+        default=(), description="Agents and drivers that were looked for on such a disk, and are certainly not there"
+    )
     firmware: tuple[Firmware, ...] = Field(description="What the image is proven to boot with; nothing for a Windows")
     sha256: str = _SHA256
     sha512: str = Field(pattern=r"^[0-9a-f]{128}$")

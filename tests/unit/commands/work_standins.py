@@ -38,6 +38,7 @@ class World:
     folder: Path
     status: Status = "pass"
     content: bytes = b"image"
+    packages: tuple[str, ...] = ("dpkg",)
     builds: int = 0
     verifications: list[dict[str, Any]] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
@@ -63,7 +64,7 @@ class World:
             inputs=plan.inputs,
             base={"distribution": "debian"},
             elements=(),
-            packages=(PackageFact(name="dpkg", version="1", architecture="amd64"),),
+            packages=tuple(PackageFact(name=name, version="1", architecture="amd64") for name in self.packages),
             firmware=plan.recipe.disk.firmware,
             sha256=hashlib.sha256(self.content).hexdigest(),
             sha512=hashlib.sha512(self.content).hexdigest(),

@@ -13,7 +13,7 @@ from goldsmith.inspection.boot import Console, FirmwareFacts
 from goldsmith.inspection.facts import Unknown
 from goldsmith.inspection.linux import DRIVERS, OTHER_DRIVERS, Agent, Kernel, Linux
 from goldsmith.inspection.network import Network
-from goldsmith.inspection.properties import properties
+from goldsmith.inspection.properties import lacking, properties
 from goldsmith.inspection.windows.clock import Clock
 from goldsmith.inspection.windows.product import Product
 from goldsmith.inspection.windows.registry import HiveState
@@ -165,3 +165,32 @@ def test_a_dirty_hive_is_said_with_what_follows_from_it() -> None:
     reasons = {each.name: each.reason for each in found}
     assert "may be outdated" in reasons["hw_disk_bus"] and "may be outdated" not in reasons["os_type"]
     assert "right where hosts run on UTC" in reasons["os_type"]
+
+
+AGENT = Agent("qemu-guest-agent", "/usr/sbin/qemu-ga", starts=False)
+WINDOWS_AGENT = WindowsAgent("qemu-guest-agent", "QEMU-GA", 4)
+
+
+@pytest.mark.parametrize(
+    ("facts", "missing"),
+    [
+        (linux(), {"qemu-guest-agent"}),
+        (linux(agents=(AGENT,)), set()),
+        (linux(agents=Unknown("x")), set()),
+        (windows(), {"qemu-guest-agent", "viostor", "vioscsi", "netkvm"}),
+        (windows(driver("viostor"), driver("netkvm", 3), agents=(WINDOWS_AGENT,)), {"vioscsi"}),
+        (windows(driver("viostor", 3), driver("vioscsi"), agents=(WINDOWS_AGENT,)), {"viostor", "netkvm"}),
+        (
+            windows(driver("viostor", file=None), driver("vioscsi"), driver("netkvm", 4), agents=(WINDOWS_AGENT,)),
+            {"viostor", "netkvm"},
+        ),
+        (windows(state="dirty"), set()),
+    ],
+)
+def test_only_what_is_certainly_not_there_is_said_to_be_missing(facts: Linux | Windows, missing: set[str]) -> None:
+    assert set(lacking(facts)) == missing
+
+
+def test_drivers_that_are_not_known_are_not_missing() -> None:
+    facts = dataclasses.replace(windows(agents=(WINDOWS_AGENT,)), drivers=Unknown("x"))
+    assert lacking(facts) == ()

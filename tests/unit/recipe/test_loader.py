@@ -179,6 +179,13 @@ WHY = "nova compares the raw string, and gives all but `windows` the clock of a 
             None,
         ),
         (
+            "publish: {protected: 'no'}",
+            "publish.protected",
+            "must be true or false, found the string `no`",
+            None,
+        ),
+        ("publish: {tags: [a, b, a]}", "publish.tags", "`a` is there twice", None),
+        (
             "publish: {visibility: publc}",
             "publish.visibility",
             "must be one of `private`, `shared`, `community`, `public`, found the string `publc`",

@@ -24,9 +24,19 @@ from goldsmith.settings import Settings
 from goldsmith.store.manifest import PackageFact
 
 _TOOL_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Followed:
+    """What a finished disk says: ``properties`` for Glance, and agents and drivers that it certainly ``lacks``."""
+
+    properties: Mapping[str, str] = field(default_factory=dict)
+    lacks: tuple[str, ...] = ()
+
+
 #: from a guestfs.GuestFS with nothing mounted, a disk's device in it, the system on it, and what deadlines are
-#: multiplied by, to the Glance properties that follow from the disk
-Follow = Callable[[Any, str, System, float], Mapping[str, str]]
+#: multiplied by
+Follow = Callable[[Any, str, System, float], Followed]
 
 
 @dataclass(frozen=True)
@@ -40,7 +50,7 @@ class Customised:
     #: hives of a Windows as they were before
     kept: tuple[Path, ...] = ()
     #: what ``follow`` gave
-    found: Mapping[str, str] = field(default_factory=dict)
+    followed: Followed = field(default_factory=Followed)
 
 
 def customise(
@@ -75,7 +85,7 @@ def customise(
     log_file.unlink(missing_ok=True)
     packages: tuple[PackageFact, ...] = ()
     kept: tuple[Path, ...] = ()
-    found: Mapping[str, str] = {}
+    followed = Followed()
     with contextlib.ExitStack() as stack:
         with progress.step("offline: open the image"):
             guest = stack.enter_context(
@@ -93,10 +103,10 @@ def customise(
         if follow:
             with progress.step("offline: the properties that follow"):
                 guest.call("umount_all")
-                found = follow(guest.handle, guest.device, guest.system, guest.scale)
+                followed = follow(guest.handle, guest.device, guest.system, guest.scale)
     with progress.step("compressed qcow2"):
         run(compression(overlay, "qcow2", target, reproducible=False), deadline=COMPRESSION_SECONDS)
-    return Customised(guest.system, packages, _virtual_size(target, "qcow2"), chosen.left_out, kept, found)
+    return Customised(guest.system, packages, _virtual_size(target, "qcow2"), chosen.left_out, kept, followed)
 
 
 def _record(plan: Plan, settings: Settings) -> Path:

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from goldsmith.errors import GoldsmithError, HostError, InputError
 from goldsmith.host.deadline import Deadline
@@ -43,6 +43,9 @@ class Order:
     properties: Mapping[str, str]
     visibility: str = "private"
     keep: int | None = None
+    #: None for what an image has already
+    protected: bool | None = None
+    tags: tuple[str, ...] | None = None
     signer: Signer | None = None
     method: Method | None = None
     #: seconds that the cloud may take from the last byte to an active image
@@ -114,6 +117,10 @@ def _wanted(order: Order, previous: str | None, there: Image) -> dict[str, str]:
     return given | (state.kept_signature(there, order.manifest, order.signer) or _made_signature(order))
 
 
+def _attributes(order: Order, image: Image) -> dict[str, Any]:
+    return state.attributes(image, order.visibility, protected=order.protected, tags=order.tags)
+
+
 def _made_signature(order: Order) -> dict[str, str]:
     return order.signer.sign(order.image) if order.signer else {}
 
@@ -121,7 +128,7 @@ def _made_signature(order: Order) -> dict[str, str]:
 def _reconcile(glance: Glance, order: Order, current: Image | None) -> Done:
     assert current is not None
     wanted = _wanted(order, current.get(names.PREVIOUS), current)
-    todo = state.operations(current, wanted, visibility=order.visibility)
+    todo = state.operations(current, wanted, **_attributes(order, current))
     if todo:
         glance.patch(current["id"], todo)
     removed, notes = retire(glance, order.name, order.keep)
@@ -166,7 +173,7 @@ def _finish(glance: Glance, order: Order, staged_id: str, progress: Progress) ->
     former = standing.current or next((each for each in standing.former if each["name"] == order.name), None)
     wanted = _wanted(order, former["id"] if former else None, image)
     with progress.step(f"switch {order.name} on {glance.cloud}"):
-        _switch(glance, order.name, former, image, wanted, order.visibility, order.settle)
+        _switch(glance, order.name, former, image, wanted, _attributes(order, image), order.settle)
     removed, notes = retire(glance, order.name, order.keep)
     return Done("published", staged_id, former["id"] if former else None, removed, notes)
 
@@ -177,17 +184,17 @@ def _switch(
     former: Image | None,
     new: Image,
     wanted: Mapping[str, str],
-    visibility: str,
+    attributes: Mapping[str, Any],
     settle: float,
 ) -> None:
-    """Let users find ``new`` instead of ``former``; as it was if that fails."""
+    """Let users find ``new`` instead of ``former``, with these ``attributes``; as it was if that fails."""
     # All that can be refused is done out of sight: what is left is name and sight.
     mark = {names.STAGED: new[names.STAGED]} if names.STAGED in new else {}
     new = glance.patch(new["id"], state.operations(new, {**wanted, **mark}))
     if former:
         glance.patch(former["id"], change(former, {"os_hidden": True, names.NAME: name}))
     try:
-        glance.patch(new["id"], state.operations(new, wanted, name=name, visibility=visibility, os_hidden=False))
+        glance.patch(new["id"], state.operations(new, wanted, **attributes, name=name, os_hidden=False))
     except BaseException as error:
         if former:
             _back(glance, former, new["id"], error)
@@ -255,7 +262,7 @@ def rollback(glance: Glance, name: str, progress: Progress, *, settle: float = S
         wanted[names.PREVIOUS] = current["id"]
     with progress.step(f"switch {name} on {glance.cloud}"):
         visibility = str(current["visibility"] if current else new["visibility"])
-        _switch(glance, name, current, new, wanted, visibility, settle)
+        _switch(glance, name, current, new, wanted, {"visibility": visibility}, settle)
     return Done("published", new["id"], current["id"] if current else None)
 
 

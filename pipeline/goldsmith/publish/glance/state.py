@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -91,6 +91,19 @@ def compare(image: Mapping[str, Any] | None, wanted: Mapping[str, str]) -> Chang
         change={key: (theirs[key], value) for key, value in wanted.items() if key in theirs and theirs[key] != value},
         remove={key: value for key, value in theirs.items() if key not in wanted},
     )
+
+
+def attributes(
+    image: Mapping[str, Any], visibility: str, *, protected: bool | None, tags: Sequence[str] | None
+) -> dict[str, Any]:
+    """What an image is to have beside its properties, as far as it was said, and is not so already."""
+    wanted: dict[str, Any] = {"visibility": visibility}
+    if protected is not None:
+        wanted["protected"] = protected
+    # Glance keeps a set, and gives it in any order.
+    if tags is not None and set(tags) != set(image["tags"]):
+        wanted["tags"] = list(tags)
+    return {key: value for key, value in wanted.items() if image[key] != value}
 
 
 def operations(image: Mapping[str, Any], wanted: Mapping[str, str], **base: Any) -> list[dict[str, Any]]:
