@@ -14,6 +14,7 @@ from work_standins import World
 
 from goldsmith import cli
 from goldsmith.commands import clouds
+from goldsmith.publish.glance.publisher import Done, Order
 from goldsmith.publish.glance.state import State
 from goldsmith.publish.signatures import NAMES, SIGNATURE, Signer
 
@@ -88,3 +89,28 @@ def test_a_signature_stays_with_its_bytes(
     assert told["change"][SIGNATURE]["origin"] == "the signature" and not set(NAMES) & set(told["remove"])
     told = _planned(monkeypatch, capsys, None, recipe, *options)
     assert set(NAMES) <= set(told["add"])
+
+
+@pytest.mark.parametrize("command", ["publish", "run"])
+def test_what_was_asked_for_reaches_the_publisher(
+    world: World, signer: Signer, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    orders: list[Order] = []
+
+    def publish(glance: object, order: Order, progress: object) -> Done:
+        orders.append(order)
+        return Done("published", "1")
+
+    monkeypatch.setattr(clouds, "connect", lambda cloud: None)
+    monkeypatch.setattr(clouds.publisher, "publish", publish)
+    path = Path(world.recipe())
+    path.write_text(f"{path.read_text()}publish: {{tags: [a], protected: true}}\n")
+    assert cli.main(["run", str(path)]) == 0
+    words = [command, "--cloud", "a", str(path)]
+    assert cli.main([*words, "--sign-key", str(signer.key)]) == 2
+    assert cli.main([*words, "--sign-key", str(signer.key), "--sign-certificate", ID]) == 0
+    assert cli.main(words) == 0
+    assert [(order.signer, order.protected, order.tags) for order in orders] == [
+        (signer, True, ("a",)),
+        (None, True, ("a",)),
+    ]
