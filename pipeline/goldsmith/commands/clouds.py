@@ -40,7 +40,7 @@ def worst(documents: Sequence[Document]) -> ExitCode:
     return ExitCode(max((int(document["exit_code"]) for document in documents), default=0))
 
 
-def publish(plan: Plan, built: Built, clouds: Sequence[str], method: Method | None, context: Context) -> list[Document]:
+def publish(plan: Plan, built: Built, clouds: Sequence[str], method: Method, context: Context) -> list[Document]:
     """Put a plan's image into each cloud.  Raises InputError where its properties contradict the disk."""
     manifest = work.proven(plan, built.manifest, proof(plan, built.manifest, context.settings))
     wishes = plan.recipe.publish

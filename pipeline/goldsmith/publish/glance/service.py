@@ -64,7 +64,7 @@ class Glance:
 
     def request(self, method: str, path: str, *, ok: Sequence[int] = (), **more: Any) -> requests.Response:
         """Raises InputError (401, 403), CheckFailedError (415), RejectedError, or HostError without an answer."""
-        with _translated(self.cloud):
+        with translated(self.cloud):
             reply: requests.Response = self.connection.image.request(
                 path, method, raise_exc=False, timeout=_SILENCE, **more
             )
@@ -74,11 +74,12 @@ class Glance:
             raise _error(reply, f"cloud {self.cloud}", f"{method} {path.partition('?')[0]}")
         return reply
 
-    def images(self, **query: str) -> list[Image]:
+    def images(self, *, hidden: Sequence[bool] = (False, True), **query: str) -> list[Image]:
         """All images, hidden and visible ones, of this project and by these filters, page by page."""
         found: dict[str, Image] = {}
-        for hidden in ("false", "true"):
-            path = "/images?" + urlencode({**query, "owner": self.project, "os_hidden": hidden, "limit": "100"})
+        for each in hidden:
+            words = {**query, "owner": self.project, "os_hidden": str(each).lower(), "limit": "100"}
+            path = "/images?" + urlencode(words)
             while path:
                 document = self.request("GET", path).json()
                 found |= {image["id"]: image for image in document["images"]}
@@ -103,10 +104,6 @@ class Glance:
     def delete(self, image_id: str) -> None:
         """Gone, also where it was gone before."""
         self.request("DELETE", f"/images/{image_id}", ok=(404,))
-
-    def import_methods(self) -> list[str]:
-        reply = self.request("GET", "/info/import", ok=(404,))
-        return [] if reply.status_code == 404 else list(reply.json()["import-methods"]["value"])
 
     def in_use(self, image: Mapping[str, Any]) -> bool | None:
         """Whether a server was made from it; None where there is no Nova, or it does not say so to this user.
@@ -144,13 +141,13 @@ def connect(cloud: str) -> Glance:
 
     Raises InputError where there is no such cloud or it does not take the credentials, HostError without an answer.
     """
-    with _translated(cloud):
+    with translated(cloud):
         connection = openstack.connect(cloud=cloud, app_name="goldsmith", app_version=__version__)
         return Glance(cloud, connection, str(connection.current_project_id))
 
 
 @contextlib.contextmanager
-def _translated(cloud: str) -> Iterator[None]:
+def translated(cloud: str) -> Iterator[None]:
     where = f"cloud {cloud}"
     try:
         yield
