@@ -23,5 +23,5 @@ if __name__ == "__main__":
     assert clouds.publish and work.publish
     cloud, name, image, manifest, method = sys.argv[1:]
     facts = Manifest.model_validate_json(Path(manifest).read_text())
-    asked = Order(name, Path(image), facts, {"os_type": "linux"}, method=None if method == "default" else method)  # type: ignore[arg-type]
+    asked = Order(name, Path(image), facts, {"os_type": "linux"}, method="import" if method == "import" else "put")
     print(publish(connect(cloud), asked, Progress(quiet=True)).image)

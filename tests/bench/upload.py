@@ -102,7 +102,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--mebibytes", type=int, default=SIZE // 2**20, help="size of the image")
-    parser.add_argument("--method", choices=("default", "put", "import"), default="default")
+    parser.add_argument("--method", choices=("put", "import"), default="put")
     parser.add_argument("--json", action="store_true", help="every round's figures as JSON")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="goldsmith-bench-") as name:

@@ -40,7 +40,8 @@ def method(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--method",
         choices=("put", "import"),
-        help="how bytes go to a cloud (default: import where it offers glance-direct, else put)",
+        default="put",
+        help="how bytes go to a cloud: put, or import by glance-direct, which copies them once more (default: put)",
     )
 
 

@@ -65,7 +65,7 @@ def publish(
     clouds: Sequence[str],
     context: Context,
     *,
-    method: Method | None = None,
+    method: Method = "put",
     signer: Signer | None = None,
 ) -> list[Document]:
     """Put a plan's image into each cloud.  Raises InputError where its properties contradict the disk."""

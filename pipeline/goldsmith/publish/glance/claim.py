@@ -19,9 +19,8 @@ from datetime import datetime
 from goldsmith.errors import GoldsmithError, HostError
 from goldsmith.host.deadline import Deadline
 from goldsmith.host.progress import Progress
-from goldsmith.publish.glance import names
+from goldsmith.publish.glance import names, state
 from goldsmith.publish.glance.service import Glance, Image
-from goldsmith.publish.glance.state import look
 
 
 @dataclass(frozen=True)
@@ -78,7 +77,7 @@ def _wait_for_turn(glance: Glance, name: str, own: str, lease: Lease, progress: 
 
 
 def _older(glance: Glance, name: str, own: str) -> list[Image]:
-    claims = look(glance, name).claims
+    claims = state.claims(glance, name)
     if own not in [image["id"] for image in claims]:
         raise HostError("the claim was removed by another", where=f"cloud {glance.cloud}", hint="run it again")
     return list(itertools.takewhile(lambda image: image["id"] != own, claims))

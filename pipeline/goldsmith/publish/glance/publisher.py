@@ -47,7 +47,8 @@ class Order:
     protected: bool | None = None
     tags: tuple[str, ...] | None = None
     signer: Signer | None = None
-    method: Method | None = None
+    #: an import copies the bytes in the cloud once more, and its plugins may convert them
+    method: Method = "put"
     #: seconds that the cloud may take from the last byte to an active image
     patience: float = 1800
     lease: Lease = field(default_factory=Lease)
@@ -95,7 +96,7 @@ def publish(glance: Glance, order: Order, progress: Progress) -> Done:
 def _remains(glance: Glance, order: Order) -> Image | None:
     """What dead publishers began is removed, but for an active image of these very bytes."""
     kept = None
-    for image in state.look(glance, order.name).begun:
+    for image in state.begun(glance, order.name):
         if kept is None and _is_current(image, order) and _is_signed(image, order):
             kept = image
         else:
@@ -152,11 +153,8 @@ def _begin(glance: Glance, order: Order, own: str) -> Image:
 
 
 def _fill(glance: Glance, order: Order, staged_id: str, progress: Progress) -> None:
-    # An import of a signed image that Glance refuses ends without a word of why.
-    imports = not order.signer and "glance-direct" in glance.import_methods()
-    method = order.method or ("import" if imports else "put")
     deadline = Deadline.after(order.patience)
-    image, sent = upload(glance, staged_id, order.image, method, deadline, progress)
+    image, sent = upload(glance, staged_id, order.image, order.method, deadline, progress)
     verify(image, sent, order.manifest.sha512, f"cloud {glance.cloud}: image {staged_id}")
 
 

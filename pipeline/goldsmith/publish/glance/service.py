@@ -78,7 +78,7 @@ class Glance:
             )
             return reply
 
-        with _translated(self.cloud):
+        with translated(self.cloud):
             reply = send()
             if reply.status_code == 401 and more.get("allow_reauth", True):
                 # keystoneauth renews a token that has ended, but not where another thread is just doing that.
@@ -90,11 +90,12 @@ class Glance:
             raise _error(reply, f"cloud {self.cloud}", f"{method} {path.partition('?')[0]}")
         return reply
 
-    def images(self, **query: str) -> list[Image]:
+    def images(self, *, hidden: Sequence[bool] = (False, True), **query: str) -> list[Image]:
         """All images, hidden and visible ones, of this project and by these filters, page by page."""
         found: dict[str, Image] = {}
-        for hidden in ("false", "true"):
-            path = "/images?" + urlencode({**query, "owner": self.project, "os_hidden": hidden, "limit": "100"})
+        for each in hidden:
+            words = {**query, "owner": self.project, "os_hidden": str(each).lower(), "limit": "100"}
+            path = "/images?" + urlencode(words)
             while path:
                 document = self.request("GET", path).json()
                 found |= {image["id"]: image for image in document["images"]}
@@ -120,13 +121,9 @@ class Glance:
         """Gone, also where it was gone before."""
         self.request("DELETE", f"/images/{image_id}", ok=(404,))
 
-    def import_methods(self) -> list[str]:
-        reply = self.request("GET", "/info/import", ok=(404,))
-        return [] if reply.status_code == 404 else list(reply.json()["import-methods"]["value"])
-
     def is_administrator(self) -> bool:
         """Whether this user has the role that Glance's own policies ask for beyond a project."""
-        with _translated(self.cloud):
+        with translated(self.cloud):
             session = self.connection.session
             return "admin" in session.auth.get_access(session).role_names
 
@@ -166,13 +163,13 @@ def connect(cloud: str) -> Glance:
 
     Raises InputError where there is no such cloud or it does not take the credentials, HostError without an answer.
     """
-    with _translated(cloud):
+    with translated(cloud):
         connection = openstack.connect(cloud=cloud, app_name="goldsmith", app_version=__version__)
         return Glance(cloud, connection, str(connection.current_project_id))
 
 
 @contextlib.contextmanager
-def _translated(cloud: str) -> Iterator[None]:
+def translated(cloud: str) -> Iterator[None]:
     where = f"cloud {cloud}"
     try:
         yield

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,15 +40,27 @@ def look(glance: Glance, name: str) -> State:
             hint="rename or hide all but one: openstack image set --name OTHER ID",
         )
     current = visible[0] if visible else None
-    hidden = [image for image in glance.images(**{names.NAME: name}) if image["os_hidden"]]
-    claims = [image for image in hidden if names.CLAIM in image]
-    begun = [image for image in hidden if names.STAGED in image]
+    hidden = glance.images(hidden=(True,), **{names.NAME: name})
     former = [i for i in hidden if names.CLAIM not in i and names.STAGED not in i and i["status"] == "active"]
     former.sort(key=lambda image: (image["created_at"], image["id"]), reverse=True)
     previous = current.get(names.PREVIOUS) if current else None
     # The one that the current image replaced comes first, however old it is.
     former.sort(key=lambda image: image["id"] != previous)
-    return State(current, tuple(former), tuple(sorted(begun, key=_order)), tuple(sorted(claims, key=_order)))
+    return State(current, tuple(former), tuple(_with(names.STAGED, hidden)), tuple(_with(names.CLAIM, hidden)))
+
+
+def claims(glance: Glance, name: str) -> list[Image]:
+    """Those of publishers at work, the oldest first; one request, where ``look`` takes three."""
+    return _with(names.CLAIM, glance.images(hidden=(True,), **{names.NAME: name}))
+
+
+def begun(glance: Glance, name: str) -> list[Image]:
+    """What is staged, likewise."""
+    return _with(names.STAGED, glance.images(hidden=(True,), **{names.NAME: name}))
+
+
+def _with(mark: str, images: Iterable[Image]) -> list[Image]:
+    return sorted((image for image in images if mark in image), key=_order)
 
 
 def _order(image: Mapping[str, Any]) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -14,12 +15,15 @@ from goldsmith.publish.glance.service import SIGNATURE_HINT, Glance, Image
 from goldsmith.publish.signatures import SIGNATURE
 
 Method = Literal["put", "import"]
-#: bytes read at once: large enough that hashing releases the lock, small enough for any host
-_BLOCK = 4 * 2**20
+#: bytes read at once: few calls, and less than a socket holds, so that the server works while a block is hashed
+_BLOCK = 2**20
 
 
 class Body:
-    """A file as requests streams it: with its length, in blocks, hashed as it goes."""
+    """A file as requests streams it: with its length, in blocks, hashed as it goes.
+
+    No ``read``: urllib3 would ask it for 16 KiB at a time (its util/request.py, body_to_chunks).
+    """
 
     def __init__(self, path: Path) -> None:
         self._stream = path.open("rb", buffering=0)
@@ -30,20 +34,12 @@ class Body:
     def __len__(self) -> int:
         return self._size
 
-    def read(self, size: int = -1) -> bytes:
-        block = self._stream.read(_BLOCK if size < 0 else max(size, 1))
-        self.sha512.update(block)
-        self.md5.update(block)
-        self.sent += len(block)
-        return block
-
-    def __iter__(self) -> Body:
-        return self
-
-    def __next__(self) -> bytes:
-        if block := self.read(_BLOCK):
-            return block
-        raise StopIteration
+    def __iter__(self) -> Iterator[bytes]:
+        while block := self._stream.read(_BLOCK):
+            self.sha512.update(block)
+            self.md5.update(block)
+            self.sent += len(block)
+            yield block
 
     def close(self) -> None:
         self._stream.close()
