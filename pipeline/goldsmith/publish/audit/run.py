@@ -65,7 +65,7 @@ def pages(glance: Glance, all_projects: bool) -> Iterator[list[Image]]:
     for hidden in ("false", "true"):
         path = "/images?" + urlencode({**scope, "os_hidden": hidden, "limit": str(_PAGE)})
         while path:
-            document = glance.request("GET", path).json()
+            document = glance.document("GET", path)
             yield document["images"]
             path = str(document.get("next", "")).removeprefix("/v2")
 

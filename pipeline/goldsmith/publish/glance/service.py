@@ -90,6 +90,21 @@ class Glance:
             raise _error(reply, f"cloud {self.cloud}", f"{method} {path.partition('?')[0]}")
         return reply
 
+    def document(self, method: str, path: str, **more: Any) -> dict[str, Any]:
+        """The answer's JSON object.  Raises as ``request``, and HostError where something else is answered."""
+        return self._read(self.request(method, path, **more))
+
+    def _read(self, reply: requests.Response) -> dict[str, Any]:
+        try:
+            return dict(reply.json())
+        except (ValueError, TypeError) as error:
+            # Of a load balancer, or of a page that asks whoever is not logged in to do so.
+            raise HostError(
+                f"no answer of Glance: {_text(reply)}",
+                where=f"cloud {self.cloud}",
+                hint="see the image endpoint in the catalogue, and what stands between",
+            ) from error
+
     def images(self, *, hidden: Sequence[bool] = (False, True), **query: str) -> list[Image]:
         """All images, hidden and visible ones, of this project and by these filters, page by page."""
         found: dict[str, Image] = {}
@@ -97,25 +112,25 @@ class Glance:
             words = {**query, "owner": self.project, "os_hidden": str(each).lower(), "limit": "100"}
             path = "/images?" + urlencode(words)
             while path:
-                document = self.request("GET", path).json()
+                document = self.document("GET", path)
                 found |= {image["id"]: image for image in document["images"]}
                 path = str(document.get("next", "")).removeprefix("/v2")
         return list(found.values())
 
     def image(self, image_id: str) -> Image | None:
         reply = self.request("GET", f"/images/{image_id}", ok=(404,))
-        return None if reply.status_code == 404 else dict(reply.json())
+        return None if reply.status_code == 404 else self._read(reply)
 
     def create(self, document: Mapping[str, Any]) -> Image:
-        return dict(self.request("POST", "/images", json=dict(document)).json())
+        return self.document("POST", "/images", json=dict(document))
 
     def patch(self, image_id: str, operations: Sequence[Mapping[str, Any]]) -> Image:
         """All operations or none; without any, the image as it is."""
         if not operations:
-            return dict(self.request("GET", f"/images/{image_id}").json())
+            return self.document("GET", f"/images/{image_id}")
         body = json.dumps(list(operations))
         headers = {"Content-Type": _PATCH}
-        return dict(self.request("PATCH", f"/images/{image_id}", data=body, headers=headers).json())
+        return self.document("PATCH", f"/images/{image_id}", data=body, headers=headers)
 
     def delete(self, image_id: str) -> None:
         """Gone, also where it was gone before."""
@@ -139,9 +154,9 @@ class Glance:
             reply = self.connection.compute.get(f"{query}&all_tenants=1", timeout=_SILENCE)
             if reply.status_code == 403 and image["visibility"] == "private":
                 reply = self.connection.compute.get(query, timeout=_SILENCE)
-        except (auth.ClientException, sdk.SDKException, requests.RequestException):
+            return bool(reply.json()["servers"]) if reply.status_code == 200 else None
+        except (auth.ClientException, sdk.SDKException, requests.RequestException, KeyError):
             return None
-        return bool(reply.json()["servers"]) if reply.status_code == 200 else None
 
 
 def change(image: Mapping[str, Any], wanted: Mapping[str, Any], remove: Sequence[str] = ()) -> list[dict[str, Any]]:
