@@ -51,14 +51,6 @@ def test_drift_to_a_wrong_case_is_repaired_once() -> None:
     assert repair(found) == {"os_type": "linux"}
 
 
-class _Reply:
-    def __init__(self, document: dict[str, Any]) -> None:
-        self.document = document
-
-    def json(self) -> dict[str, Any]:
-        return self.document
-
-
 class _Many:
     """A Glance with 1,500 visible images in pages, each third without os_type."""
 
@@ -67,16 +59,16 @@ class _Many:
     def __init__(self) -> None:
         self.patched: list[str] = []
 
-    def request(self, method: str, path: str) -> _Reply:
+    def document(self, method: str, path: str) -> dict[str, Any]:
         if "os_hidden=true" in path:
-            return _Reply({"images": []})
+            return {"images": []}
         start = int(path.partition("marker=")[2] or 0)
         images = [
             {**GOOD, "id": str(n), "os_distro": "debian", "os_type": None if n % 3 == 0 else "linux"}
             for n in range(start, min(start + 200, 1500))
         ]
         more = {"next": f"/v2/images?marker={start + 200}"} if start + 200 < 1500 else {}
-        return _Reply({"images": images, **more})
+        return {"images": images, **more}
 
     def image(self, image_id: str) -> None:
         raise AssertionError(f"{image_id}: nobody's parent")

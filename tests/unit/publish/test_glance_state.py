@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -19,8 +20,12 @@ class StandIn:
     def __init__(self, *images: Image) -> None:
         self._images = images
 
-    def images(self, **query: str) -> list[Image]:
-        return [image for image in self._images if all(image.get(key) == value for key, value in query.items())]
+    def images(self, *, hidden: Sequence[bool] = (False, True), **query: str) -> list[Image]:
+        return [
+            image
+            for image in self._images
+            if image["os_hidden"] in hidden and all(image.get(key) == value for key, value in query.items())
+        ]
 
 
 def _image(image_id: str, second: int = 0, **more: Any) -> Image:
