@@ -56,7 +56,7 @@ def test_plan_publish_change_and_roll_back(desk: Desk, member: Glance) -> None:
     (told,) = document["recipes"][0]["clouds"]
     assert (code, told["image"], told["upload"]["needed"]) == (0, None, True)
     assert told["upload"]["reason"] == "no image is called 'Small'"
-    assert told["add"]["hw_rng_model"] == {"value": "virtio", "origin": "recipe"}
+    assert told["add"]["hw_rng_model"] == {"value": "virtio", "origin": "the recipe"}
     assert member.images() == []
 
     code, document = desk.json("publish", recipe, "--cloud", "member")
@@ -73,8 +73,8 @@ def test_plan_publish_change_and_roll_back(desk: Desk, member: Glance) -> None:
     proven(desk.folder, "one", hw_disk_bus="scsi", hw_scsi_model="virtio-scsi")
     member.patch(done["image"], [{"op": "add", "path": "/by_hand", "value": "1"}])
     code, out, _ = desk.run("plan", recipe, "--cloud", "member")
-    assert "    ~ hw_disk_bus=scsi, was virtio (recipe)" in out
-    assert "    + hw_scsi_model=virtio-scsi (recipe)" in out
+    assert "    ~ hw_disk_bus=scsi, was virtio (the recipe)" in out
+    assert "    + hw_scsi_model=virtio-scsi (the recipe)" in out
     assert "    - by_hand=1 (" in out
     assert "    - hw_rng_model=virtio (" in out
     code, document = desk.json("publish", recipe, "--cloud", "member")

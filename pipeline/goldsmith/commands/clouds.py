@@ -37,6 +37,11 @@ def each(clouds: Sequence[str], act: Callable[[str], Document]) -> list[Document
         except GoldsmithError as error:
             facts = {"kind": type(error).__name__, "message": error.message, "where": error.where, "hint": error.hint}
             return {"cloud": cloud, "error": facts, "text": str(error), "exit_code": int(error.exit_code)}
+        except Exception as error:
+            # Also what nobody thought of is one cloud's: what was done in the others must still be told.
+            text = f"internal error: {type(error).__name__}: {error}"
+            facts = {"kind": type(error).__name__, "message": text, "where": f"cloud {cloud}", "hint": "report it"}
+            return {"cloud": cloud, "error": facts, "text": text, "exit_code": int(ExitCode.HOST)}
 
     names_once = list(dict.fromkeys(clouds))
     with ThreadPoolExecutor(max_workers=min(len(names_once), 8)) as pool:
@@ -108,13 +113,15 @@ def differences(
 
     def look(cloud: str) -> Document:
         current = state.look(connect(cloud), name).current
+        upload = manifest is None or current is None or current.get("os_hash_value") != manifest.sha512
         all_wanted = names.publishable(wanted)
         if manifest:
-            all_wanted |= names.provenance(name, manifest, current.get(names.PREVIOUS) if current else None)
+            # What is there becomes the previous image of what is uploaded.
+            previous = current.get("id" if upload else names.PREVIOUS) if current else None
+            all_wanted |= names.provenance(name, manifest, previous)
         kept = state.kept_signature(current, manifest, signer) if manifest else {}
         all_wanted |= kept or (signer.planned() if signer else {})
         changes = state.compare(current, all_wanted)
-        upload = manifest is None or current is None or current.get("os_hash_value") != manifest.sha512
         if current is None:
             why = f"no image is called {name!r}"
         elif manifest is None:

@@ -59,8 +59,9 @@ def _to_clouds(args: argparse.Namespace, signer: Signer | None, context: Context
     from goldsmith.commands import clouds, work
 
     documents, lines, code = [], [], ExitCode.GOOD
-    for plan in work.planned(args.recipes, context.settings):
-        built = work.existing(plan, context)
+    # All images are found before the first is sent: an error here would hide what was done.
+    images = [(plan, work.existing(plan, context)) for plan in work.planned(args.recipes, context.settings)]
+    for plan, built in images:
         done = clouds.publish(plan, built, args.cloud, context, method=args.method, signer=signer)
         documents.append({"name": plan.recipe.published_name, "clouds": done})
         lines += [plan.recipe.published_name, *clouds.as_text(done)]

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+from typing import Any
+
 import pytest
 import requests
+from keystoneauth1 import exceptions as auth
 
-from goldsmith.errors import CheckFailedError, ExitCode, GoldsmithError, InputError
+from goldsmith.errors import CheckFailedError, ExitCode, GoldsmithError, HostError, InputError
 from goldsmith.publish.glance import service
 from goldsmith.publish.glance.service import RejectedError, change
 
@@ -76,6 +80,44 @@ def test_other_answers_than_json_objects_are_no_answer_of_glance() -> None:
             glance._read(_reply(200, text))
         assert caught.value.exit_code == ExitCode.HOST
     assert glance._read(_reply(200, '{"a": 1}')) == {"a": 1}
+
+
+class _Idle:
+    """A connection that the server closed while it was idle: the first request on it gets no answer."""
+
+    def __init__(self, error: Exception) -> None:
+        self.image = self
+        self.error = error
+        self.asked = 0
+
+    def request(self, path: str, method: str, **more: Any) -> requests.Response:
+        self.asked += 1
+        if self.asked == 1:
+            raise self.error
+        return _reply(200, "{}")
+
+
+@pytest.mark.parametrize(
+    ("method", "operation", "asked"),
+    [("GET", None, 2), ("DELETE", None, 2), ("PATCH", "replace", 2), ("PATCH", "remove", 1), ("POST", None, 1)],
+)
+def test_what_is_the_same_when_done_twice_is_asked_once_more(method: str, operation: str | None, asked: int) -> None:
+    idle = _Idle(auth.ConnectFailure("closed"))
+    more = {"data": json.dumps([{"op": operation, "path": "/a"}])} if operation else {}
+    glance = service.Glance("c", idle, "p")
+    if asked == 2:
+        assert glance.request(method, "/images/1", **more).status_code == 200
+    else:
+        with pytest.raises(HostError, match="no answer: ConnectFailure"):
+            glance.request(method, "/images/1", **more)
+    assert idle.asked == asked
+
+
+def test_a_silent_cloud_is_not_waited_for_twice() -> None:
+    idle = _Idle(auth.ConnectTimeout("silence"))
+    with pytest.raises(HostError, match="ConnectTimeout"):
+        service.Glance("c", idle, "p").request("GET", "/images")
+    assert idle.asked == 1
 
 
 def test_properties_are_what_glance_does_not_write_itself() -> None:

@@ -199,7 +199,10 @@ def _switch(
         raise
     if former:
         time.sleep(settle)
-        _rename(glance, name, (former,))
+        # Users find the new image: a failure would ask for another run, and that of a rollback would switch back.
+        # A hidden one that keeps the name harms nobody, and the next publication renames it.
+        with contextlib.suppress(GoldsmithError):
+            _rename(glance, name, (former,))
 
 
 def _rename(glance: Glance, name: str, former: Iterable[Image]) -> None:

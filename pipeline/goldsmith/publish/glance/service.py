@@ -71,24 +71,33 @@ class Glance:
 
         HostError where there is no answer.
         """
-
-        def send() -> requests.Response:
-            reply: requests.Response = self.connection.image.request(
-                path, method, raise_exc=False, timeout=_SILENCE, **more
-            )
-            return reply
-
         with translated(self.cloud):
-            reply = send()
+            reply = self._ask(method, path, **more)
             if reply.status_code == 401 and more.get("allow_reauth", True):
                 # keystoneauth renews a token that has ended, but not where another thread is just doing that.
                 self.connection.session.invalidate()
-                reply = send()
+                reply = self._ask(method, path, **more)
         if said := reply.headers.get("Date"):
             self.now = email.utils.parsedate_to_datetime(said)
         if reply.status_code >= 400 and reply.status_code not in ok:
             raise _error(reply, f"cloud {self.cloud}", f"{method} {path.partition('?')[0]}")
         return reply
+
+    def _ask(self, method: str, path: str, **more: Any) -> requests.Response:
+        def ask() -> requests.Response:
+            reply: requests.Response = self.connection.image.request(
+                path, method, raise_exc=False, timeout=_SILENCE, **more
+            )
+            return reply
+
+        try:
+            return ask()
+        except auth.ConnectFailure as error:
+            # A server closes a connection that was idle (gunicorn after 2 s) just when the next request comes on it.
+            # What is the same when done twice is asked once more; a silence was long enough the first time.
+            if isinstance(error, auth.ConnectTimeout) or not _repeatable(method, more):
+                raise
+            return ask()
 
     def document(self, method: str, path: str, **more: Any) -> dict[str, Any]:
         """The answer's JSON object.  Raises as ``request``, and HostError where something else is answered."""
@@ -167,6 +176,13 @@ def change(image: Mapping[str, Any], wanted: Mapping[str, Any], remove: Sequence
         if key not in image or image[key] != value
     ]
     return operations + [{"op": "remove", "path": f"/{_escaped(key)}"} for key in remove if key in image]
+
+
+def _repeatable(method: str, more: Mapping[str, Any]) -> bool:
+    """Whether a request that may have been done already can be sent again; what a patch removes is there only once."""
+    if method == "PATCH":
+        return all(operation["op"] != "remove" for operation in json.loads(more["data"]))
+    return method in ("GET", "DELETE")
 
 
 def _escaped(key: str) -> str:
