@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+from typing import TYPE_CHECKING
 
 from goldsmith.commands import arguments
 from goldsmith.commands.context import Context, Outcome
 from goldsmith.errors import ExitCode
+
+if TYPE_CHECKING:
+    from goldsmith.commands.store import Look
 
 NAME = "publish"
 SUMMARY = "put proven images into the catalogue"
@@ -16,20 +20,24 @@ the folder images/ (or GOLDSMITH_IMAGES).  Beside NAME.qcow2 stand its manifest,
 Glance properties.  The former image of the name is replaced in one step.  One that was not booted is refused.
 
 With --cloud they go to Glance instead: uploaded out of sight, verified, then shown in place of the former one in one
-switch.  What is there already is not done again, so a run that failed for one cloud is completed by the next."""
+switch.  What is there already is not done again, so a run that failed for one cloud is completed by the next.
+With --verify-store what Swift holds of them is compared with the files, without a download."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     arguments.recipes(parser)
     arguments.clouds(parser)
     arguments.method(parser)
+    arguments.store(parser)
 
 
 def execute(args: argparse.Namespace, context: Context) -> Outcome:
     from goldsmith.commands import work
+    from goldsmith.commands.store import Look
 
+    look = Look.of(args)
     if args.cloud:
-        return _to_clouds(args, context)
+        return _to_clouds(args, context, look)
     documents, lines = [], []
     for plan in work.planned(args.recipes, context.settings):
         image = work.existing(plan, context)
@@ -48,12 +56,12 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
     return Outcome({"recipes": documents}, "\n".join(lines))
 
 
-def _to_clouds(args: argparse.Namespace, context: Context) -> Outcome:
+def _to_clouds(args: argparse.Namespace, context: Context, look: Look | None) -> Outcome:
     from goldsmith.commands import clouds, work
 
     documents, lines, code = [], [], ExitCode.GOOD
     for plan in work.planned(args.recipes, context.settings):
-        done = clouds.publish(plan, work.existing(plan, context), args.cloud, args.method, context)
+        done = clouds.publish(plan, work.existing(plan, context), args.cloud, args.method, context, look)
         documents.append({"name": plan.recipe.published_name, "clouds": done})
         lines += [plan.recipe.published_name, *clouds.as_text(done)]
         code = max(code, clouds.worst(done))

@@ -25,11 +25,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     arguments.recovery(parser)
     arguments.clouds(parser)
     arguments.method(parser)
+    arguments.store(parser)
 
 
 def execute(args: argparse.Namespace, context: Context) -> Outcome:
     from goldsmith.commands import clouds, work
+    from goldsmith.commands.store import Look
 
+    look = Look.of(args)
     documents, texts, codes = [], [], []
     plans = work.planned(args.recipes, context.settings, context.progress)
     if not all(work.is_published(plan, context.settings) for plan in plans):
@@ -37,7 +40,7 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
     for plan in plans:
         document, text, code = _run(plan, context, recover_registry=args.recover_registry)
         if args.cloud and code == ExitCode.GOOD:
-            done = clouds.publish(plan, work.existing(plan, context), args.cloud, args.method, context)
+            done = clouds.publish(plan, work.existing(plan, context), args.cloud, args.method, context, look)
             document["clouds"] = done
             text = "\n".join([text, *clouds.as_text(done)])
             code = clouds.worst(done)
