@@ -60,6 +60,35 @@ def signing(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def store(parser: argparse.ArgumentParser) -> None:
+    """--verify-store and what belongs to it"""
+    parser.add_argument(
+        "--verify-store",
+        action="store_true",
+        help="after publishing to a Glance that stores in Swift, compare size and ETags there (docs/clouds.md)",
+    )
+    parser.add_argument(
+        "--store-cloud", metavar="NAME", help="the entry of clouds.yaml that sees Swift (default: that of --cloud)"
+    )
+    parser.add_argument(
+        "--store-container",
+        metavar="NAME",
+        help="Glance's swift_store_container, where Glance does not show it (default: glance)",
+    )
+    parser.add_argument(
+        "--store-devices",
+        metavar="FOLDER",
+        type=Path,
+        help="on a storage node, the folder of its devices (/srv/node): compare the metadata at rest too",
+    )
+    parser.add_argument(
+        "--swift-conf",
+        metavar="FILE",
+        type=Path,
+        help="the cluster's swift.conf, for --store-devices (default: /etc/swift/swift.conf)",
+    )
+
+
 def recovery(parser: argparse.ArgumentParser) -> None:
     """--recover-registry"""
     parser.add_argument(

@@ -8,13 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from goldsmith.bake.build import Built
-from goldsmith.commands import work
+from goldsmith.commands import store, work
 from goldsmith.commands.context import Context
 from goldsmith.commands.proofs import described, proof
 from goldsmith.errors import ExitCode, GoldsmithError, InputError
+from goldsmith.host.progress import Progress
 from goldsmith.publish.glance import names, publisher, state
 from goldsmith.publish.glance.publisher import Done, Order
-from goldsmith.publish.glance.service import connect
+from goldsmith.publish.glance.service import Glance, connect
 from goldsmith.publish.glance.upload import Method
 from goldsmith.publish.properties import THE_RECIPE, Property
 from goldsmith.publish.signatures import NAMES as SIGNED
@@ -72,8 +73,12 @@ def publish(
     *,
     method: Method = "put",
     signer: Signer | None = None,
+    look: store.Look | None = None,
 ) -> list[Document]:
-    """Put a plan's image into each cloud.  Raises InputError where its properties contradict the disk."""
+    """Put a plan's image into each cloud, and ``look`` at what its store holds then.
+
+    Raises InputError where its properties contradict the disk.
+    """
     manifest = work.proven(plan, built.manifest, proof(plan, built.manifest, context.settings))
     wishes = plan.recipe.publish
     order = Order(
@@ -88,7 +93,17 @@ def publish(
         signer=signer,
         method=method,
     )
-    return each(clouds, lambda cloud: _done(publisher.publish(connect(cloud), order, context.progress)))
+    return each(clouds, lambda cloud: published(connect(cloud), order, context.progress, look))
+
+
+def published(glance: Glance, order: Order, progress: Progress, look: store.Look | None) -> Document:
+    """Publish to one cloud, then ``look``.  Raises as ``publisher.publish`` and ``store.verified``."""
+    done = publisher.publish(glance, order, progress)
+    if look is None:
+        return _done(done)
+    with progress.step(f"what Swift holds on {glance.cloud}"):
+        found = store.verified(glance, done.image, order.image, order.manifest.sha512, look)
+    return {**_done(done), "store": found}
 
 
 def rollback(name: str, clouds: Sequence[str], context: Context) -> list[Document]:
@@ -170,6 +185,8 @@ def as_text(documents: Sequence[Document]) -> list[str]:
         did = {"nothing": "nothing to do", "reconciled": "properties were changed"}.get(told["did"], "switched")
         former = f" instead of {told['previous']}" if told["did"] == "published" and told["previous"] else ""
         lines.append(f"  {told['cloud']}: {did}, {told['image']} is visible{former}")
+        if "store" in told:
+            lines.append(f"    {store.as_text(told['store'])}")
         lines += [f"    removed {image}" for image in told["removed"]]
         lines += [f"    kept: {note}" for note in told["notes"]]
     return lines

@@ -10,6 +10,7 @@ from goldsmith.commands.context import Context, Outcome
 from goldsmith.errors import ExitCode
 
 if TYPE_CHECKING:
+    from goldsmith.commands.store import Look
     from goldsmith.publish.signatures import Signer
 
 NAME = "publish"
@@ -21,7 +22,9 @@ Glance properties.  The former image of the name is replaced in one step.  One t
 
 With --cloud they go to Glance instead: uploaded out of sight, verified, then shown in place of the former one in one
 switch.  What is there already is not done again, so a run that failed for one cloud is completed by the next.
-With --sign-key and --sign-certificate they are signed, and Glance verifies the signature as it takes the bytes."""
+With --sign-key and --sign-certificate they are signed, and Glance verifies the signature as it takes the bytes.
+
+With --verify-store what Swift holds of them is compared with the files, without a download."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -29,14 +32,16 @@ def configure(parser: argparse.ArgumentParser) -> None:
     arguments.clouds(parser)
     arguments.method(parser)
     arguments.signing(parser)
+    arguments.store(parser)
 
 
 def execute(args: argparse.Namespace, context: Context) -> Outcome:
     from goldsmith.commands import clouds, work
+    from goldsmith.commands.store import Look
 
-    signer = clouds.signer(args)
+    signer, look = clouds.signer(args), Look.of(args)
     if args.cloud:
-        return _to_clouds(args, signer, context)
+        return _to_clouds(args, signer, look, context)
     documents, lines = [], []
     for plan in work.planned(args.recipes, context.settings):
         image = work.existing(plan, context)
@@ -55,14 +60,14 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
     return Outcome({"recipes": documents}, "\n".join(lines))
 
 
-def _to_clouds(args: argparse.Namespace, signer: Signer | None, context: Context) -> Outcome:
+def _to_clouds(args: argparse.Namespace, signer: Signer | None, look: Look | None, context: Context) -> Outcome:
     from goldsmith.commands import clouds, work
 
     documents, lines, code = [], [], ExitCode.GOOD
     # All images are found before the first is sent: an error here would hide what was done.
     images = [(plan, work.existing(plan, context)) for plan in work.planned(args.recipes, context.settings)]
     for plan, built in images:
-        done = clouds.publish(plan, built, args.cloud, context, method=args.method, signer=signer)
+        done = clouds.publish(plan, built, args.cloud, context, method=args.method, signer=signer, look=look)
         documents.append({"name": plan.recipe.published_name, "clouds": done})
         lines += [plan.recipe.published_name, *clouds.as_text(done)]
         code = max(code, clouds.worst(done))

@@ -26,12 +26,14 @@ def configure(parser: argparse.ArgumentParser) -> None:
     arguments.clouds(parser)
     arguments.method(parser)
     arguments.signing(parser)
+    arguments.store(parser)
 
 
 def execute(args: argparse.Namespace, context: Context) -> Outcome:
     from goldsmith.commands import clouds, work
+    from goldsmith.commands.store import Look
 
-    signer = clouds.signer(args)
+    signer, look = clouds.signer(args), Look.of(args)
     documents, texts, codes = [], [], []
     plans = work.planned(args.recipes, context.settings, context.progress)
     if not all(work.is_published(plan, context.settings) for plan in plans):
@@ -40,7 +42,7 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
         document, text, code = _run(plan, context, recover_registry=args.recover_registry)
         if args.cloud and code == ExitCode.GOOD:
             image = work.existing(plan, context)
-            done = clouds.publish(plan, image, args.cloud, context, method=args.method, signer=signer)
+            done = clouds.publish(plan, image, args.cloud, context, method=args.method, signer=signer, look=look)
             document["clouds"] = done
             text = "\n".join([text, *clouds.as_text(done)])
             code = clouds.worst(done)

@@ -1,4 +1,7 @@
-"""The metadata that Swift keeps with an object on a storage node's disk (swift/obj/diskfile.py)."""
+"""The metadata that Swift keeps with an object on a storage node's disk.
+
+Pieces, keys and checksum as swift/obj/diskfile.py of 2.38 has them (_read_file_metadata, write_metadata).
+"""
 
 from __future__ import annotations
 

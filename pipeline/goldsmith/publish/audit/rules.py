@@ -17,7 +17,8 @@ from goldsmith.recipe.nova_vocabulary import known, name_fault, value_fault
 Kind = Literal["snapshot", "volume-snapshot", "image"]
 #: property that Nova carries into snapshots, by which the build is known that they come from
 BUILD = "goldsmith_build"
-#: what a distribution's images are, whoever made them (names of libosinfo, as Nova's documentation has them)
+#: os_distro of systems that are Linux, whoever made the image; for Nova it is free text, which its libvirt driver looks
+#: up as a short id of libosinfo where that is there (nova/objects/image_meta.py, nova/virt/osinfo.py)
 _LINUX = frozenset(
     {"almalinux", "alpine", "arch", "centos", "cirros", "debian", "fedora", "gentoo", "opensuse", "oraclelinux"}
     | {"rhel", "rocky", "sled", "sles", "ubuntu"}
@@ -52,7 +53,11 @@ class Finding:
 
 
 def kind(image: Mapping[str, Any]) -> Kind:
-    """A snapshot of a volume says nothing but its mapping, and has no bytes (nova/compute/api.py)."""
+    """A snapshot of a volume says nothing but its mapping, and has no bytes.
+
+    nova/compute/api.py, snapshot_volume_backed; image_type, instance_uuid and user_id are written by create_image of
+    nova/compute/utils.py alone, which is for other servers' snapshots and backups.
+    """
     if (image.get("block_device_mapping") or image.get("bdm_v2")) and not image.get("size"):
         return "volume-snapshot"
     marked = image.get("image_type") in ("snapshot", "backup")

@@ -1,0 +1,1 @@
+"""What Swift holds of a published image, where Glance stores there."""
