@@ -22,9 +22,9 @@ matrix: ## set up what is missing, then take every guest through its scenario (a
 	@setup/prepare test root
 	@$(BIN)/python -m pytest -m matrix
 
-bench: ## set up what is missing, then time verification, an offline bake and an upload against their like without goldsmith
+bench: ## set up what is missing, then time verification, an offline bake, an upload and builds against their like without goldsmith
 	@setup/prepare test root
-	@code=0; for each in verify offline upload; do $(BIN)/python tests/bench/$$each.py || code=$$?; done; exit $$code
+	@code=0; for each in verify offline upload build; do $(BIN)/python tests/bench/$$each.py || code=$$?; done; exit $$code
 
 support: ## write README's table of what is proven from the results of the last test and matrix
 	@setup/prepare test

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
-import subprocess
-import sys
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,9 @@ from typing import Any
 import pytest
 from cloud_recipes import proven
 from cloud_services import PASSWORD, Cloud, free_port
+from fault_proxy import Fault, proxy
 
+from goldsmith import cli
 from goldsmith.errors import ExitCode
 from goldsmith.publish.glance.service import Glance, properties_of
 
@@ -25,10 +28,11 @@ class Desk:
     said: str = ""
 
     def run(self, *words: str | Path) -> tuple[int, str, str]:
-        argv = [sys.executable, "-m", "goldsmith.cli", *map(str, words)]
-        done = subprocess.run(argv, capture_output=True, text=True, timeout=120)
-        self.said += done.stdout + done.stderr
-        return done.returncode, done.stdout, done.stderr
+        out, error = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error):
+            code = cli.main([str(word) for word in words])
+        self.said += out.getvalue() + error.getvalue()
+        return code, out.getvalue(), error.getvalue()
 
     def json(self, *words: str | Path) -> tuple[int, dict[str, Any]]:
         code, out, error = self.run("--json", *words)
@@ -137,12 +141,15 @@ def test_what_cannot_be_done_has_its_code_and_its_words(
     assert "Traceback" not in out + error
 
 
-def test_no_password_is_told_or_kept(desk: Desk, member: Glance) -> None:
+def test_no_password_is_told_or_kept(desk: Desk, member: Glance, caplog: pytest.LogCaptureFixture) -> None:
+    # What every library would say, not only what -v shows of it.
+    caplog.set_level(logging.DEBUG)
     recipe = proven(desk.folder, "one")
     desk.run("-v", "publish", recipe, "--cloud", "member")
     desk.run("-v", "plan", recipe, "--cloud", "member", "--cloud", "dead")
     desk.run("-v", "audit", "--cloud", "member")
-    assert PASSWORD not in desk.said
+    assert "REQ: curl" in caplog.text
+    assert PASSWORD not in desk.said + caplog.text
     assert PASSWORD not in json.dumps(member.images())
     kept = [path for place in ("cache", "images") for path in (desk.folder / place).rglob("*") if path.is_file()]
     assert kept
@@ -156,4 +163,43 @@ def test_an_image_without_proof_is_refused(desk: Desk, member: Glance) -> None:
     code, out, error = desk.run("publish", recipe, "--cloud", "member")
     assert code == ExitCode.BAD_INPUT
     assert "no verdicts of a boot" in out + error
+    assert member.images() == []
+
+
+def test_a_lost_renaming_is_no_reason_to_roll_back_again(desk: Desk, cloud: Cloud, member: Glance) -> None:
+    ids = []
+    for content in ("one", "two"):
+        _, document = desk.json("publish", proven(desk.folder, content), "--cloud", "member")
+        ids.append(document["recipes"][0]["clouds"][0]["image"])
+    with proxy(cloud.glance.port) as between:
+        odd = cloud.entry("member", image_endpoint_override=between.url)
+        cloud.write_clouds(desk.folder / "clouds.yaml", odd=odd)
+        # Three make the switch, the fourth renames the image that was hidden.
+        between.faults = [Fault(r"PATCH .*", times=3), Fault(r"PATCH .*", status=500)]
+        assert desk.run("rollback", "Small", "--cloud", "odd")[0] == ExitCode.GOOD
+        assert [fault.times for fault in between.faults] == [0, 0]
+    assert _visible(member) == [("Small", ids[0])]
+    # The next publication gives it the name that it should have had.
+    assert desk.run("publish", proven(desk.folder, "one"), "--cloud", "member")[0] == ExitCode.GOOD
+    assert {image["name"] for image in member.images() if image["os_hidden"]} == {f"Small.replaced-{ids[1][:8]}"}
+
+
+def test_an_answer_that_is_no_json_is_that_clouds_failure(desk: Desk, cloud: Cloud, member: Glance) -> None:
+    recipe = proven(desk.folder, "one")
+    with proxy(cloud.glance.port) as between:
+        odd = cloud.entry("member", image_endpoint_override=between.url)
+        cloud.write_clouds(desk.folder / "clouds.yaml", odd=odd)
+        between.faults = [Fault(r"GET .*/images", status=200, times=9)]
+        code, document = desk.json("publish", recipe, "--cloud", "odd", "--cloud", "member")
+    failed, living = document["recipes"][0]["clouds"]
+    assert (code, failed["exit_code"], living["did"]) == (ExitCode.HOST, 3, "published")
+    assert failed["error"]["kind"] == "HostError"
+
+
+def test_nothing_is_sent_where_one_of_the_recipes_has_no_image(desk: Desk, member: Glance) -> None:
+    good, other = proven(desk.folder, "one"), proven(desk.folder, "two", name="bare", publish="Bare")
+    (desk.folder / "cache/recipes/bare.json").unlink()
+    code, _, error = desk.run("publish", good, other, "--cloud", "member")
+    assert code == ExitCode.BAD_INPUT
+    assert "has no image" in error
     assert member.images() == []
