@@ -16,7 +16,9 @@ from goldsmith.bake.lay_over import lay_over
 from goldsmith.bake.layers import split
 from goldsmith.host.jail import Jail, root_jail
 from goldsmith.host.progress import Progress
-from goldsmith.recipe.plan import Plan
+from goldsmith.recipe.loader import load
+from goldsmith.recipe.plan import Plan, make_plan
+from goldsmith.settings import PROJECT_ROOT
 
 pytestmark = pytest.mark.system
 
@@ -63,19 +65,34 @@ def _differences(one: dict[str, Entry], other: dict[str, Entry]) -> list[str]:
     return [name for name in names if not re.fullmatch(NOT_COMPARED, name)]
 
 
-def test_layers_make_the_tree_of_one_go(jail: Jail, golden_plan: Plan, workshop: Workshop, tmp_path: Path) -> None:
-    # Where the golden image was built, its base is in the store already.
-    plain, own = tmp_path / "plain", tmp_path / "own"
+def _compare(jail: Jail, plan: Plan, workshop: Workshop, folder: Path) -> dict[str, Entry]:
+    """The layered tree, which was seen to be that of plain disk-image-create."""
+    plain, own = folder / "plain", folder / "own"
     plain.mkdir()
     own.mkdir()
     cache = workshop.settings.cache_dir / "dib"
-    archive = look(golden_plan, workshop.settings, Progress()).archive
+    archive = look(plan, workshop.settings, Progress()).archive
     assert archive is not None
-    made = disk_image_create(jail, golden_plan, workshop.settings, plain, "tar", cache, archive.epoch)
-    one, other = entries(made), entries(_layered(jail, golden_plan, workshop, archive, own))
+    made = disk_image_create(jail, plan, workshop.settings, plain, "tar", cache, archive.epoch)
+    one, other = entries(made), entries(_layered(jail, plan, workshop, archive, own))
     assert len(one) > 15000
     assert _differences(one, other) == []
-    # A file more, one that is another's, one of another content: each would have been seen.
+    return other
+
+
+def test_layers_make_the_tree_of_one_go(jail: Jail, golden_plan: Plan, workshop: Workshop, tmp_path: Path) -> None:
+    # Where the golden image was built, its base is in the store already.
+    made = _compare(jail, golden_plan, workshop, tmp_path)
+    # A file more, one that is another's: each would have been seen.
     name = "./etc/default/grub.d/60-text-console.cfg"
-    spoiled = Entry(other[name].kind, other[name].mode, (1, 1), other[name].content)
-    assert _differences(one, {**other, name: spoiled, "./etc/more": spoiled}) == [name, "./etc/more"]
+    spoiled = Entry(made[name].kind, made[name].mode, (1, 1), made[name].content)
+    assert _differences(made, {**made, name: spoiled, "./etc/more": spoiled}) == [name, "./etc/more"]
+
+
+@pytest.mark.matrix
+@pytest.mark.parametrize(
+    "name", ["debian-11", "debian-12", "debian-13-dhcpcd", "debian-13-netplan", "debian-13-networkmanager"]
+)
+def test_so_they_do_for_the_other_guests(jail: Jail, workshop: Workshop, tmp_path: Path, name: str) -> None:
+    recipe = PROJECT_ROOT / "recipes" / f"{name}.yaml"
+    _compare(jail, make_plan(load(recipe, workshop.settings), workshop.settings), workshop, tmp_path)
