@@ -18,9 +18,11 @@ from goldsmith.store.artefacts import ArtefactStore
 from goldsmith.verify.report import Report
 
 
-def proven(folder: Path, content: str, *, name: str = "small", publish: str = "Small", **properties: str) -> Path:
+def proven(
+    folder: Path, content: str, *, name: str = "small", publish: str = "Small", size: int = 1 << 16, **properties: str
+) -> Path:
     """A recipe in ``folder`` whose image holds ``content``; GOLDSMITH_CACHE says where the store is."""
-    path, made = image(folder / "made", content)
+    path, made = image(folder / "made", content, size=size)
     recipe = folder / f"{name}.yaml"
     document = {
         "name": name,

@@ -6,6 +6,10 @@ import contextlib
 import io
 import json
 import logging
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -203,3 +207,29 @@ def test_nothing_is_sent_where_one_of_the_recipes_has_no_image(desk: Desk, membe
     assert code == ExitCode.BAD_INPUT
     assert "has no image" in error
     assert member.images() == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_whoever_interrupts_an_upload_leaves_nothing(
+    desk: Desk, cloud: Cloud, member: Glance, number: signal.Signals
+) -> None:
+    code, document = desk.json("publish", proven(desk.folder, "one"), "--cloud", "member")
+    assert code == ExitCode.GOOD
+    old = document["recipes"][0]["clouds"][0]["image"]
+    recipe = proven(desk.folder, "two", size=8 * 2**20)
+    with proxy(cloud.glance.port) as between:
+        slow = cloud.entry("member", image_endpoint_override=between.url)
+        cloud.write_clouds(desk.folder / "clouds.yaml", slow=slow)
+        argv = [sys.executable, "-m", "goldsmith.cli", "publish", str(recipe), "--cloud", "slow"]
+        process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+        def interrupt() -> None:
+            process.send_signal(number)
+            time.sleep(1)
+
+        between.faults = [Fault(r"PUT .*/file", share=0.2, act=interrupt, cut=False)]
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 128 + number
+    assert "nothing half-made was left" in error
+    assert _visible(member) == [("Small", old)]
+    assert [image["id"] for image in member.images()] == [old]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -29,8 +30,11 @@ Document = dict[str, Any]
 _NOBODYS, _OF_OTHER_BYTES = "neither recipe, element nor disk says so", "it signs other bytes"
 
 
-def each(clouds: Sequence[str], act: Callable[[str], Document]) -> list[Document]:
-    """What ``act`` says of each cloud, side by side, or the error that ended it there: the others go on."""
+def each(clouds: Sequence[str], act: Callable[[str], Document], stop: threading.Event | None = None) -> list[Document]:
+    """What ``act`` says of each cloud, side by side, or the error that ended it there: the others go on.
+
+    Where this is interrupted, ``stop`` is set, and what is under way is waited for.
+    """
 
     def one(cloud: str) -> Document:
         try:
@@ -46,7 +50,12 @@ def each(clouds: Sequence[str], act: Callable[[str], Document]) -> list[Document
 
     names_once = list(dict.fromkeys(clouds))
     with ThreadPoolExecutor(max_workers=min(len(names_once), 8)) as pool:
-        return list(pool.map(one, names_once))
+        try:
+            return list(pool.map(one, names_once))
+        except BaseException:
+            if stop:
+                stop.set()
+            raise
 
 
 def worst(documents: Sequence[Document]) -> ExitCode:
@@ -93,7 +102,7 @@ def publish(
         signer=signer,
         method=method,
     )
-    return each(clouds, lambda cloud: published(connect(cloud), order, context.progress, look))
+    return each(clouds, lambda cloud: published(connect(cloud), order, context.progress, look), order.stop)
 
 
 def published(glance: Glance, order: Order, progress: Progress, look: store.Look | None) -> Document:

@@ -9,6 +9,7 @@ holds two.
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from goldsmith.publish.catalogue import require_proof
 from goldsmith.publish.glance import claim, names, state
 from goldsmith.publish.glance.claim import Lease
 from goldsmith.publish.glance.service import Glance, Image, RejectedError, change, properties_of
-from goldsmith.publish.glance.upload import Method, upload, verify
+from goldsmith.publish.glance.upload import Method, require_going, upload, verify
 from goldsmith.publish.signatures import Signer
 from goldsmith.store.manifest import Manifest
 
@@ -53,6 +54,8 @@ class Order:
     patience: float = 1800
     lease: Lease = field(default_factory=Lease)
     settle: float = SETTLE
+    #: set by whoever wants no more of it: what is not shown by then is taken back
+    stop: threading.Event = field(default_factory=threading.Event)
 
 
 @dataclass(frozen=True)
@@ -70,7 +73,8 @@ def publish(glance: Glance, order: Order, progress: Progress) -> Done:
     """Make the cloud as ordered, doing only what is missing.
 
     Raises CheckFailedError or InputError where the image is not proven, not what its manifest says, or not taken by
-    the cloud; HostError where the cloud fails, or another publisher was first.  What users see is then as it was.
+    the cloud; HostError where the cloud fails, another publisher was first, or it is stopped.  What users see is then
+    as it was.
     """
     require_proof(order.manifest)
     if (found := image_format(order.image)) != "qcow2":
@@ -87,6 +91,7 @@ def publish(glance: Glance, order: Order, progress: Progress) -> Done:
             if not remains:
                 _fill(glance, order, staged["id"], progress)
             claim.require_turn(glance, order.name, own, order.lease)
+            require_going(order.stop, f"cloud {glance.cloud}")
             return _finish(glance, order, staged["id"], progress)
         except BaseException as error:
             _clean(glance, staged["id"], error)
@@ -154,7 +159,7 @@ def _begin(glance: Glance, order: Order, own: str) -> Image:
 
 def _fill(glance: Glance, order: Order, staged_id: str, progress: Progress) -> None:
     deadline = Deadline.after(order.patience)
-    image, sent = upload(glance, staged_id, order.image, order.method, deadline, progress)
+    image, sent = upload(glance, staged_id, order.image, order.method, deadline, progress, order.stop)
     verify(image, sent, order.manifest.sha512, f"cloud {glance.cloud}: image {staged_id}")
 
 

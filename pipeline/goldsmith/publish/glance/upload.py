@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from goldsmith.errors import CheckFailedError, HarnessError, InputError
+from goldsmith.errors import CheckFailedError, HarnessError, HostError, InputError
 from goldsmith.host.deadline import Deadline
 from goldsmith.host.progress import Progress
 from goldsmith.publish.glance.service import SIGNATURE_HINT, Glance, Image
@@ -25,7 +26,8 @@ class Body:
     No ``read``: urllib3 would ask it for 16 KiB at a time (its util/request.py, body_to_chunks).
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, stop: threading.Event) -> None:
+        self._stop = stop
         self._stream = path.open("rb", buffering=0)
         self._size = path.stat().st_size
         self.sha512, self.md5 = hashlib.sha512(), hashlib.md5(usedforsecurity=False)
@@ -36,6 +38,7 @@ class Body:
 
     def __iter__(self) -> Iterator[bytes]:
         while block := self._stream.read(_BLOCK):
+            require_going(self._stop, "upload")
             self.sha512.update(block)
             self.md5.update(block)
             self.sent += len(block)
@@ -43,6 +46,12 @@ class Body:
 
     def close(self) -> None:
         self._stream.close()
+
+
+def require_going(stop: threading.Event, where: str) -> None:
+    """Raises HostError where ``stop`` is set."""
+    if stop.is_set():
+        raise HostError("interrupted before anything was shown", where=where, hint="run it again")
 
 
 @dataclass(frozen=True)
@@ -55,26 +64,33 @@ class Sent:
 
 
 def upload(
-    glance: Glance, image_id: str, path: Path, method: Method, deadline: Deadline, progress: Progress
+    glance: Glance,
+    image_id: str,
+    path: Path,
+    method: Method,
+    deadline: Deadline,
+    progress: Progress,
+    stop: threading.Event,
 ) -> tuple[Image, Sent]:
     """Send the bytes and wait until the image is active.
 
-    Raises as ``Glance.request``, DeadlineError where it stays importing, and HarnessError where an import failed.
+    Raises as ``Glance.request``, HostError where ``stop`` is set meanwhile, DeadlineError where it stays importing, and
+    HarnessError where an import failed.
     """
     place = "stage" if method == "import" else "file"
-    sent = _send(glance, f"/images/{image_id}/{place}", path, progress)
+    sent = _send(glance, f"/images/{image_id}/{place}", path, progress, stop)
     if method == "import":
         glance.request("POST", f"/images/{image_id}/import", json={"method": {"name": "glance-direct"}})
     hint = "Glance's log says why; the record is removed"
     image = deadline.wait_for(
-        lambda: _settled(glance, image_id), f"image {image_id} on cloud {glance.cloud} is active", hint=hint
+        lambda: _settled(glance, image_id, stop), f"image {image_id} on cloud {glance.cloud} is active", hint=hint
     )
     return image, sent
 
 
-def _send(glance: Glance, path: str, file: Path, progress: Progress) -> Sent:
+def _send(glance: Glance, path: str, file: Path, progress: Progress, stop: threading.Event) -> Sent:
     for last in (False, True):
-        body = Body(file)
+        body = Body(file, stop)
         total = max(len(body), 1)
         with progress.step(
             f"upload to {glance.cloud}",
@@ -93,7 +109,8 @@ def _send(glance: Glance, path: str, file: Path, progress: Progress) -> Sent:
     raise AssertionError("unreachable")
 
 
-def _settled(glance: Glance, image_id: str) -> Image | None:
+def _settled(glance: Glance, image_id: str, stop: threading.Event) -> Image | None:
+    require_going(stop, f"image {image_id}")
     image = glance.image(image_id)
     if image is None:
         raise HarnessError(f"image {image_id} is gone", where=f"cloud {glance.cloud}", hint="run it again")
