@@ -38,14 +38,17 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 def execute(args: argparse.Namespace, context: Context) -> Outcome:
     from goldsmith.bake.build import look
-    from goldsmith.commands import clouds, work
+    from goldsmith.commands import work
+    from goldsmith.commands.cloud_options import of_clouds
 
-    signer = clouds.signer(args)
+    signer, _ = of_clouds(args)
     documents, code = [], ExitCode.GOOD
     for plan in work.planned(args.recipes, context.settings, context.progress):
         standing = look(plan, context.settings, context.progress)
         document = _document(plan, standing, context)
         if args.cloud:
+            from goldsmith.commands import clouds
+
             manifest = None if document["build"]["needed"] else work.built(plan, standing).manifest
             document["clouds"] = clouds.differences(plan, manifest, args.cloud, context, signer)
             code = max(code, clouds.worst(document["clouds"]))
@@ -83,8 +86,6 @@ def _document(plan: Plan, standing: Standing, context: Context) -> dict[str, Any
 
 
 def _text(document: dict[str, Any], *, why: bool) -> str:
-    from goldsmith.commands.clouds import differences_text
-
     build, verify, publish = document["build"], document["verify"], document["publish"]
     lines = [
         str(document["name"]),
@@ -101,6 +102,8 @@ def _text(document: dict[str, Any], *, why: bool) -> str:
         for index, (name, each) in enumerate(document["properties"].items())
     ]
     if "clouds" in document:
+        from goldsmith.commands.clouds import differences_text
+
         lines += differences_text(document["clouds"])
     return "\n".join(lines)
 

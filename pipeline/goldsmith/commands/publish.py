@@ -36,10 +36,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace, context: Context) -> Outcome:
-    from goldsmith.commands import clouds, work
-    from goldsmith.commands.store import Look
+    from goldsmith.commands import work
+    from goldsmith.commands.cloud_options import of_clouds
 
-    signer, look = clouds.signer(args), Look.of(args)
+    signer, look = of_clouds(args)
     if args.cloud:
         return _to_clouds(args, signer, look, context)
     documents, lines = [], []

@@ -30,10 +30,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def execute(args: argparse.Namespace, context: Context) -> Outcome:
-    from goldsmith.commands import clouds, work
-    from goldsmith.commands.store import Look
+    from goldsmith.commands import work
+    from goldsmith.commands.cloud_options import of_clouds
 
-    signer, look = clouds.signer(args), Look.of(args)
+    signer, look = of_clouds(args)
     documents, texts, codes = [], [], []
     plans = work.planned(args.recipes, context.settings, context.progress)
     if not all(work.is_published(plan, context.settings) for plan in plans):
@@ -41,6 +41,8 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
     for plan in plans:
         document, text, code = _run(plan, context, recover_registry=args.recover_registry)
         if args.cloud and code == ExitCode.GOOD:
+            from goldsmith.commands import clouds
+
             image = work.existing(plan, context)
             done = clouds.publish(plan, image, args.cloud, context, method=args.method, signer=signer, look=look)
             document["clouds"] = done
