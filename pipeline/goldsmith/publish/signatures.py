@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa, utils
 
 from goldsmith.errors import HarnessError, InputError
+from goldsmith.host.files import file_digest
 
 #: the names that cursive looks for; without one of them nothing is verified (signature_utils.should_create_verifier)
 SIGNATURE = "img_signature"
@@ -23,7 +23,6 @@ _HASH = "SHA-256"
 _PREHASHED = utils.Prehashed(hashes.SHA256())
 #: with the longest salt that the key allows, as cursive has it (signature_utils.create_verifier_for_pss)
 _PADDING = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=padding.PSS.MAX_LENGTH)
-_BLOCK = 4 * 2**20
 
 
 @dataclass(frozen=True)
@@ -65,9 +64,9 @@ def signature_properties(image: Path, key: Path, certificate_id: str) -> dict[st
     """
     labels = _labels(certificate_id)
     private = _private_key(key)
-    signature = private.sign(_digest(image), _PADDING, _PREHASHED)
+    signature = private.sign(bytes.fromhex(file_digest(image)), _PADDING, _PREHASHED)
     try:
-        private.public_key().verify(signature, _digest(image), _PADDING, _PREHASHED)
+        private.public_key().verify(signature, bytes.fromhex(file_digest(image)), _PADDING, _PREHASHED)
     except InvalidSignature as error:
         raise HarnessError(
             "the signature does not fit the image: it changed meanwhile", where=str(image), hint="run it again"
@@ -103,11 +102,3 @@ def _private_key(path: Path) -> rsa.RSAPrivateKey:
     if not isinstance(key, rsa.RSAPrivateKey):
         raise InputError("not an RSA key", where=str(path), hint=hint)
     return key
-
-
-def _digest(path: Path) -> bytes:
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return digest.digest()
