@@ -14,6 +14,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -116,8 +117,11 @@ def _version(path: str, tool: Tool) -> str:
 
 def image_tools(settings: Settings) -> dict[str, str]:
     """Version of each tool that shapes an image and is there, by program: inputs of a build."""
-    found = {tool: find_tool(tool, settings) for tool in TOOLS if tool.shapes_image}
-    return {tool.program: _version(path, tool) for tool, path in found.items() if path}
+    found = {tool: path for tool in TOOLS if tool.shapes_image and (path := find_tool(tool, settings))}
+    # Side by side: this is asked before all work, and often all the work there is.
+    with ThreadPoolExecutor(max(len(found), 1)) as pool:
+        versions = list(pool.map(_version, found.values(), found))
+    return {tool.program: version for tool, version in zip(found, versions, strict=True)}
 
 
 def check_tools(settings: Settings) -> Iterator[Finding]:
