@@ -119,9 +119,8 @@ def image_tools(settings: Settings) -> dict[str, str]:
     """Version of each tool that shapes an image and is there, by program: inputs of a build."""
     found = {tool: path for tool in TOOLS if tool.shapes_image and (path := find_tool(tool, settings))}
     # Side by side: this is asked before all work, and often all the work there is.
-    with ThreadPoolExecutor(max(len(found), 1)) as pool:
-        versions = list(pool.map(_version, found.values(), found))
-    return {tool.program: version for tool, version in zip(found, versions, strict=True)}
+    with ThreadPoolExecutor() as pool:
+        return dict(zip((tool.program for tool in found), pool.map(_version, found.values(), found), strict=True))
 
 
 def check_tools(settings: Settings) -> Iterator[Finding]:
