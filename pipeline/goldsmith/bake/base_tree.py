@@ -27,10 +27,15 @@ _DIB_VARIABLES = "dib-manifests/dib_environment"
 
 @dataclass(frozen=True)
 class BaseTree:
-    """``tar`` is a tar of the root file system, packed by zstd; ``variables`` are the shell's assignments of DIB's."""
+    """``tar`` is a tar of the root file system, packed by zstd; ``variables`` are the shell's assignments of DIB's.
+
+    ``inputs`` is the digest of all that decides about it; ``key`` that by which the store has it, if it keeps it.
+    """
 
     tar: Path
     variables: str
+    inputs: str
+    key: str | None
 
 
 def base_tree(
@@ -55,15 +60,16 @@ def base_tree(
     def make(folder: Path) -> None:
         _make(jail, plan, layers, given, settings, scratch, folder, progress)
 
-    if archive is None:
+    suites = dict(archive.suites) if archive else {}
+    inputs = document_digest({**layers.inputs, "archive": suites, "given": dict(given)})
+    key = document_digest([inputs, time.time() if again else None]) if archive else None
+    if key is None:
         folder = scratch / "base"
         folder.mkdir()
         make(folder)
     else:
-        inputs = {**layers.inputs, "archive": dict(archive.suites), "given": dict(given)}
-        key = document_digest([inputs, time.time() if again else None])
         folder = ArtefactStore(settings.cache_dir / "artefacts").put(KIND, key, make).folder
-    return BaseTree(folder / _TREE, (folder / _VARIABLES).read_text())
+    return BaseTree(folder / _TREE, (folder / _VARIABLES).read_text(), inputs, key)
 
 
 def _make(

@@ -12,7 +12,8 @@ from pathlib import Path
 from goldsmith import __version__
 from goldsmith.bake import archive as archives
 from goldsmith.bake.archive import Archive
-from goldsmith.bake.base_tree import BaseTree, base_tree
+from goldsmith.bake.base_disk import base_disk
+from goldsmith.bake.base_tree import base_tree
 from goldsmith.bake.disk import make_disk
 from goldsmith.bake.lay_over import lay_over
 from goldsmith.bake.layers import split
@@ -24,7 +25,7 @@ from goldsmith.boot.accelerator import choose
 from goldsmith.errors import HostError
 from goldsmith.host.apt_sources import Mirrors, host_mirrors
 from goldsmith.host.files import document_digest, file_digests, require_space
-from goldsmith.host.jail import Jail, root_jail
+from goldsmith.host.jail import root_jail
 from goldsmith.host.progress import Progress
 from goldsmith.images.base import obtained, working_copy
 from goldsmith.recipe.model import ImageBase
@@ -205,8 +206,8 @@ def _bake(
     with root_jail(settings.base_environment) as jail, scratch_folder(settings.work_dir, jail) as scratch:
         base = base_tree(jail, plan, layers, archive, given, settings, scratch, progress, again=again)
         root, disk, over = scratch / "root", scratch / "disk", scratch / "over"
-        with progress.step("unpack the tree"):
-            _unpack(jail, base, root)
+        disk.mkdir()
+        begun = base_disk(jail, plan, base, root, settings, disk, progress, epoch=epoch)
         over.mkdir()
         packages = lay_over(
             jail,
@@ -219,9 +220,8 @@ def _bake(
             log_file=settings.cache_dir / "logs" / f"{plan.recipe.name}.elements.log",
             progress=progress,
         )
-        disk.mkdir()
         layout = make_layout(plan.recipe.disk.size, plan.digest)
-        make_disk(jail, root, disk, layout, folder / IMAGE, epoch=epoch, progress=progress)
+        make_disk(jail, root, begun, disk, layout, folder / IMAGE, epoch=epoch, progress=progress)
         # Root made it; from here on it is the caller's.
         jail.run(["chown", f"{os.getuid()}:{os.getgid()}", folder / IMAGE], deadline=30)
     with progress.step("manifest"):
@@ -268,12 +268,6 @@ def _bake_offline(
     manifest = _manifest(plan, of_base, done.packages, done.virtual_size, folder / IMAGE, steps)
     seen = {"found": dict(done.followed.properties), "lacks": done.followed.lacks}
     manifests.write(folder / MANIFEST, manifest.model_copy(update=seen))
-
-
-def _unpack(jail: Jail, base: BaseTree, root: Path) -> None:
-    root.mkdir()
-    words = ["--numeric-owner", "--xattrs", "--xattrs-include=*", "-I", "zstd"]
-    jail.run(["tar", "-C", root, *words, "-xf", base.tar], deadline=600)
 
 
 def _manifest(

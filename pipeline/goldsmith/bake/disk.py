@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import os
 import textwrap
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from goldsmith.bake.bootloader import esp_files, install_bios_boot_sector, install_grub, require_grub
-from goldsmith.bake.layout import MIB, SECTOR, Layout
+from goldsmith.bake.clusters import changed_clusters, write_changed
+from goldsmith.bake.ext4_changes import change_root
+from goldsmith.bake.layout import MIB, Layout
 from goldsmith.bake.root_file_system import make_root
+from goldsmith.bake.tree_changes import Entry, changes, listing
 from goldsmith.host.jail import Jail
 from goldsmith.host.progress import Progress
 
@@ -30,32 +35,81 @@ def fstab(layout: Layout) -> str:
     )
 
 
-def make_disk(
-    jail: Jail, tree: Path, scratch: Path, layout: Layout, target: Path, *, epoch: int, progress: Progress
-) -> None:
-    """Write ``tree`` (a folder owned by root in the jail) as a qcow2 to ``target``.
+@dataclass(frozen=True)
+class BaseDisk:
+    """The disk of a base tree, without boot loaders: ``image`` as a compressed qcow2, ``raw`` the same as it is.
 
-    ``scratch`` is an empty folder with room for the raw disk; ``epoch`` is the time, in seconds, that file systems
-    are stamped with.  Raises InputError if the tree has no boot loader, CommandFailedError if a tool fails.
+    ``listing`` is of the tree that lies on it.
+    """
+
+    image: Path
+    raw: Path
+    listing: Mapping[str, Entry]
+
+
+def complete_tree(jail: Jail, tree: Path) -> None:
+    """Make of a tree (a folder owned by root in the jail) that of a disk."""
+    # DIB's tar leaves out the folders of the kernel's own file systems and keeps its loop device's lost+found.
+    folders = [tree / name for name in ("proc", "sys", "dev", "run", "boot/efi")]
+    jail.run(["mkdir", "-p", *folders], deadline=10)
+    jail.run(["rm", "-rf", tree / "lost+found"], deadline=10)
+
+
+def make_base(jail: Jail, tree: Path, scratch: Path, layout: Layout, raw: Path, *, epoch: int) -> None:
+    """Write a complete tree to ``raw``: partition table and root file system, the ESP still without its own.
+
+    ``scratch`` is an empty folder; ``epoch`` is the time, in seconds, that file systems are stamped with.  Raises
+    CommandFailedError if a tool fails.
+    """
+    with raw.open("wb") as stream:
+        stream.truncate(layout.size)
+    _make_table(jail, scratch, layout, raw)
+    make_root(jail, tree, scratch, layout, raw, epoch)
+
+
+def make_disk(
+    jail: Jail,
+    tree: Path,
+    base: BaseDisk,
+    scratch: Path,
+    layout: Layout,
+    target: Path,
+    *,
+    epoch: int,
+    progress: Progress,
+) -> None:
+    """Write ``tree``, which was changed since it was put on ``base``, as a qcow2 to ``target``.
+
+    What did not change is taken from ``base``, compressed as it is.  ``scratch`` is an empty folder with room for the
+    raw disk; ``epoch`` as for the base.  Raises InputError if the tree has no boot loader, CommandFailedError if a
+    tool fails.
     """
     require_grub(tree)
     raw = scratch / "disk.raw"
     # FAT keeps local times: the build host's time zone would be in the image.
     stamp = {"SOURCE_DATE_EPOCH": str(epoch), "TZ": "UTC"}
     with progress.step("boot loaders"):
-        _complete_tree(jail, tree, scratch, layout)
+        table = scratch / "fstab"
+        table.write_text(fstab(layout))
+        jail.run(["install", "-m", "0644", table, tree / "etc/fstab"], deadline=10)
         install_grub(jail, tree, scratch, layout)
-    with progress.step("partitions and file systems"):
-        with raw.open("wb") as stream:
-            stream.truncate(layout.size)
-        table = scratch / "sfdisk.txt"
-        table.write_text(layout.sfdisk_script())
-        jail.run(["sfdisk", "--quiet", "--no-tell-kernel", "--no-reread", raw], stdin=table, deadline=60)
-        make_root(jail, tree, scratch, layout, raw, epoch)
+    with progress.step("changes to the disk"):
+        # The caller's, though root writes it.
+        raw.touch()
+        jail.run(["cp", "--reflink=auto", "--sparse=always", base.raw, raw], deadline=COMPRESSION_SECONDS)
+        _make_table(jail, scratch, layout, raw)
+        changed = changes(base.listing, listing(jail, tree))
+        change_root(jail, raw, layout, tree, changed, scratch, epoch=epoch)
         _make_esp(jail, tree, scratch, layout, raw, stamp)
         install_bios_boot_sector(jail, tree, scratch, raw)
     with progress.step("compressed qcow2"):
-        jail.run(compression(raw, "raw", target, reproducible=True), deadline=COMPRESSION_SECONDS)
+        write_changed(jail, base.image, raw, changed_clusters(base.raw, raw), target, scratch)
+
+
+def _make_table(jail: Jail, scratch: Path, layout: Layout, raw: Path) -> None:
+    table = scratch / "sfdisk.txt"
+    table.write_text(layout.sfdisk_script())
+    jail.run(["sfdisk", "--quiet", "--no-tell-kernel", "--no-reread", raw], stdin=table, deadline=60)
 
 
 def compression(source: Path, source_format: str, target: Path, *, reproducible: bool) -> list[str | Path]:
@@ -69,16 +123,6 @@ def compression(source: Path, source_format: str, target: Path, *, reproducible:
         "qemu-img", "convert", "-c", "-m", "8", *order, "-f", source_format, "-O", "qcow2",
         "-o", "compat=1.1,compression_type=zstd", source, target,
     ]  # fmt: skip
-
-
-def _complete_tree(jail: Jail, tree: Path, scratch: Path, layout: Layout) -> None:
-    # DIB's tar leaves out the folders of the kernel's own file systems and keeps its loop device's lost+found.
-    folders = [tree / name for name in ("proc", "sys", "dev", "run", "boot/efi")]
-    jail.run(["mkdir", "-p", *folders], deadline=10)
-    jail.run(["rm", "-rf", tree / "lost+found"], deadline=10)
-    table = scratch / "fstab"
-    table.write_text(fstab(layout))
-    jail.run(["install", "-m", "0644", table, tree / "etc/fstab"], deadline=10)
 
 
 def _make_esp(jail: Jail, tree: Path, scratch: Path, layout: Layout, raw: Path, stamp: dict[str, str]) -> None:
@@ -112,6 +156,3 @@ def _make_esp(jail: Jail, tree: Path, scratch: Path, layout: Layout, raw: Path, 
         ],
         deadline=60,
     )  # fmt: skip
-
-
-__all__ = ["SECTOR", "compression", "fstab", "make_disk"]

@@ -27,7 +27,7 @@ from goldsmith.boot.instance import Instance, Network
 from goldsmith.errors import CommandFailedError, HarnessError, HostError, InputError
 from goldsmith.host import files
 from goldsmith.host.deadline import Deadline
-from goldsmith.host.jail import Jail, user_jail
+from goldsmith.host.jail import PYTHON, Jail, user_jail
 from goldsmith.host.run import tail
 from goldsmith.settings import Settings
 
@@ -35,7 +35,6 @@ log = logging.getLogger(__name__)
 
 TUN = Path("/dev/net/tun")
 _TUN_HINT = "load the module (modprobe tun); in a container, pass the device /dev/net/tun in; it must be writable"
-_PYTHON = "/usr/bin/python3"
 _METADATA = Path(metadata.__file__)
 _RELAY = Path(relay.__file__)
 #: seconds for a command of ip's and for a server to be there
@@ -175,7 +174,7 @@ class Lab:
         documents = self.folder / "documents.json"
         files.write_json(documents, self._instance.documents())
         errors = self.folder / "metadata.log"
-        self.jail.spawn("metadata", [_PYTHON, "-I", _METADATA, documents, self._metadata_log], log_file=errors)
+        self.jail.spawn("metadata", [PYTHON, "-I", _METADATA, documents, self._metadata_log], log_file=errors)
         self._wait_for_server("metadata", errors, lambda: "listening" in _text(self._metadata_log))
 
     @property
@@ -269,7 +268,7 @@ class Lab:
         """
         log_file = self.folder / f"{name}.log"
         # A Unix socket's path is short, so it is bound in its folder.
-        argv = [_PYTHON, "-I", str(_RELAY), name, address, str(port)]
+        argv = [PYTHON, "-I", str(_RELAY), name, address, str(port)]
         self.jail.spawn(f"relay {name}", argv, log_file=log_file, cwd=self.folder)
         self._wait_for_server(f"relay {name}", log_file, lambda: relay.LISTENING in _text(log_file))
         return self.folder / name

@@ -28,7 +28,7 @@ log = logging.getLogger(__name__)
 
 _AGENT = Path(jail_agent.__file__)
 #: the agent needs no package, so the distribution's own interpreter will do, and sudo keeps its path
-_PYTHON = "/usr/bin/python3"
+PYTHON = "/usr/bin/python3"
 _COMMON = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
 
@@ -183,7 +183,7 @@ class Jail:
 
 @contextlib.contextmanager
 def _jail(prefix: Sequence[str], environment: Mapping[str, str], hint: str) -> Iterator[Jail]:
-    argv = [*prefix, _PYTHON, "-I", str(_AGENT)]
+    argv = [*prefix, PYTHON, "-I", str(_AGENT)]
     log.debug("jail: %s", pasteable(argv))
     with tempfile.TemporaryFile("w+") as errors:
         try:

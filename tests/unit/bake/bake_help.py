@@ -8,11 +8,15 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from goldsmith.bake.disk import BaseDisk, complete_tree, compression, make_base
+from goldsmith.bake.layout import Layout, make_layout
+from goldsmith.bake.tree_changes import listing
 from goldsmith.host.files import document_digest
+from goldsmith.host.jail import Jail
 from goldsmith.recipe.model import Recipe
 from goldsmith.recipe.plan import Plan
 
@@ -88,6 +92,17 @@ def make_tree(tree: Path) -> Path:
         (tree / name).chmod(0o755)
     (tree / "lost+found").mkdir()
     return tree
+
+
+def make_base_disk(jail: Jail, tree: Path, folder: Path, layout: Layout) -> BaseDisk:
+    """The disk of the tree as it is now; ``folder`` is made."""
+    (folder / "work").mkdir(parents=True)
+    image, raw = folder / "disk.qcow2", folder / "disk.raw"
+    complete_tree(jail, tree)
+    begun = replace(make_layout(layout.size, "base"), root=layout.root)
+    make_base(jail, tree, folder / "work", begun, raw, epoch=EPOCH)
+    jail.run(compression(raw, "raw", image, reproducible=True), deadline=60)
+    return BaseDisk(image, raw, listing(jail, tree))
 
 
 def make_plan(

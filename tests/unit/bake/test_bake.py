@@ -18,6 +18,7 @@ from goldsmith.bake import base_tree
 from goldsmith.bake import build as bake
 from goldsmith.bake.archive import Archive
 from goldsmith.bake.dib import Tree
+from goldsmith.bake.disk import BaseDisk
 from goldsmith.bake.layers import Layers
 from goldsmith.bake.layout import Layout
 from goldsmith.errors import HostError
@@ -30,6 +31,8 @@ from goldsmith.store import manifest as manifests
 from goldsmith.store.manifest import PackageFact
 
 HOST = Mirrors("http://mirror.example/debian", "http://mirror.example/security")
+#: what is in a tree whose diskimage-builder made /etc
+TREE = {"etc", "boot", "dev", "proc", "run", "sys"}
 MIRROR = {"DIB_DISTRIBUTION_MIRROR": HOST.url, "DIB_DEBIAN_SECURITY_MIRROR": HOST.security_url}
 
 
@@ -53,6 +56,7 @@ class Oven:
     trees: int = 0
     over: dict[str, Any] = field(default_factory=dict)
     unpacked: set[str] = field(default_factory=set)
+    base: BaseDisk | None = None
     layout: Layout | None = None
     epoch: int = 0
     full: bool = False
@@ -79,8 +83,18 @@ class Oven:
         return {name: value for name, value in self.dib["environment"].items() if name != "SOURCE_DATE_EPOCH"}
 
     def make_disk(
-        self, jail: Jail, tree: Path, scratch: Path, layout: Layout, target: Path, *, epoch: int, progress: Progress
+        self,
+        jail: Jail,
+        tree: Path,
+        base: BaseDisk,
+        scratch: Path,
+        layout: Layout,
+        target: Path,
+        *,
+        epoch: int,
+        progress: Progress,
     ) -> None:
+        self.base = base
         self.unpacked = {path.name for path in tree.iterdir()}
         self.layout, self.epoch = layout, epoch
         if self.full:
@@ -140,14 +154,15 @@ def test_image_and_manifest_are_the_callers_and_agree(oven: Oven) -> None:
     assert [step.name for step in manifest.steps] == [
         "tree (diskimage-builder)",
         "keep the tree",
-        "unpack the tree",
+        "unpack the base",
+        "disk of the base",
         "disk",
     ]
 
 
 def test_the_disk_is_made_of_the_unpacked_tree_at_the_archives_time(oven: Oven) -> None:
     oven.bake(Archive({}, EPOCH, "amd64"), recipe={"disk": {"size": "2GiB"}})
-    assert oven.unpacked == {"etc"}
+    assert oven.unpacked == TREE
     assert oven.epoch == EPOCH
     assert oven.layout is not None
     assert oven.layout.size == 2 * 2**30
@@ -223,6 +238,23 @@ def test_images_share_a_base_tree_and_other_archives_have_another(oven: Oven) ->
     assert oven.trees == 3
 
 
+def test_images_share_the_disk_of_their_base_by_its_size(oven: Oven) -> None:
+    now = Archive({"suite": "a" * 64}, EPOCH, "amd64")
+    disks = oven.settings.cache_dir / "artefacts/disk"
+    oven.bake(now)
+    assert oven.base is not None
+    first = oven.base
+    oven.bake(now, DIB_OF_MINE="")
+    other = len(list(disks.glob("[0-9a-f]*")))
+    oven.bake(now)
+    assert oven.base.image == first.image
+    assert oven.base.listing.keys() == first.listing.keys() > {"", "/etc", "/boot/efi"}
+    assert len(list(disks.glob("[0-9a-f]*"))) == other
+    oven.bake(now, recipe={"disk": {"size": "2GiB"}})
+    assert oven.base.image != first.image
+    assert len(list(disks.glob("[0-9a-f]*"))) == other + 1
+
+
 def test_again_makes_the_base_anew_and_without_an_archive_none_is_kept(oven: Oven) -> None:
     now = Archive({"suite": "a" * 64}, EPOCH, "amd64")
     oven.bake(now)
@@ -235,15 +267,17 @@ def test_again_makes_the_base_anew_and_without_an_archive_none_is_kept(oven: Ove
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "removed"])
-def test_a_damaged_base_is_made_anew(oven: Oven, damage: str) -> None:
+@pytest.mark.parametrize(("part", "trees"), [("tree/*/tree.tar.zst", 2), ("disk/*/disk.qcow2", 1)])
+def test_a_damaged_base_is_made_anew(oven: Oven, damage: str, part: str, trees: int) -> None:
     now = Archive({"suite": "a" * 64}, EPOCH, "amd64")
     oven.bake(now)
-    (tar,) = (oven.settings.cache_dir / "artefacts/tree").glob("*/tree.tar.zst")
-    content = tar.read_bytes()
+    (file,) = (oven.settings.cache_dir / "artefacts").glob(part)
+    content = file.read_bytes()
     if damage == "removed":
-        tar.unlink()
+        file.unlink()
     else:
-        tar.write_bytes(content[:-1] + (bytes([content[-1] ^ 1]) if damage == "flipped" else b""))
+        file.write_bytes(content[:-1] + (bytes([content[-1] ^ 1]) if damage == "flipped" else b""))
     oven.bake(now)
-    assert oven.trees == 2
-    assert oven.unpacked == {"etc"}
+    assert oven.trees == trees
+    assert file.read_bytes() == content or trees == 2
+    assert oven.unpacked == TREE

@@ -11,7 +11,7 @@ from io import StringIO
 from pathlib import Path
 
 import pytest
-from bake_help import EPOCH, make_tree
+from bake_help import EPOCH, make_base_disk, make_tree
 
 from goldsmith.bake.disk import fstab, make_disk
 from goldsmith.bake.layout import MIB, SECTOR, Layout, make_layout
@@ -32,7 +32,8 @@ def _make(jail: Jail, folder: Path, tree: Path, layout: Layout = LAYOUT) -> Path
     scratch = folder / "scratch"
     scratch.mkdir(parents=True)
     target = folder / "image.qcow2"
-    make_disk(jail, tree, scratch, layout, target, epoch=EPOCH, progress=Progress(stream=StringIO()))
+    base = make_base_disk(jail, tree, folder / "base", layout)
+    make_disk(jail, tree, base, scratch, layout, target, epoch=EPOCH, progress=Progress(stream=StringIO()))
     return target
 
 
@@ -161,7 +162,7 @@ def test_a_tree_without_boot_loader_is_left_alone(jail: Jail, tmp_path: Path) ->
         _make(jail, tmp_path, tree)
     assert list((tmp_path / "scratch").iterdir()) == []
     assert not (tmp_path / "image.qcow2").exists()
-    assert [path.name for path in tree.iterdir()] == ["lost+found"]
+    assert {path.name for path in tree.iterdir()} == {"boot", "dev", "proc", "run", "sys"}
 
 
 def test_a_tree_that_does_not_fit(jail: Jail, tmp_path: Path) -> None:
@@ -173,6 +174,20 @@ def test_a_tree_that_does_not_fit(jail: Jail, tmp_path: Path) -> None:
     assert "raise disk.size in the recipe" in (caught.value.hint or "")
     assert caught.value.tail
     assert not (tmp_path / "image.qcow2").exists()
+
+
+def test_a_change_that_does_not_fit(jail: Jail, tmp_path: Path) -> None:
+    tree = make_tree(tmp_path / "root")
+    small = replace(LAYOUT, root=replace(LAYOUT.root, size=16 * MIB))
+    base = make_base_disk(jail, tree, tmp_path / "base", small)
+    (tree / "large").write_bytes(b"x" * (16 * MIB))
+    scratch, target = tmp_path / "scratch", tmp_path / "image.qcow2"
+    scratch.mkdir()
+    with pytest.raises(CommandFailedError, match="debugfs") as caught:
+        make_disk(jail, tree, base, scratch, small, target, epoch=EPOCH, progress=Progress(stream=StringIO()))
+    assert "raise disk.size in the recipe" in (caught.value.hint or "")
+    assert "allocate block" in caught.value.tail
+    assert not target.exists()
 
 
 def _broken(folder: Path, program: str) -> Sequence[str]:
