@@ -1,8 +1,9 @@
-"""Elements laid over a base tree make the tree that disk-image-create makes of all of them in one go."""
+"""Elements laid over a base tree, and what they changed over its disk: the tree of disk-image-create in one go."""
 
 from __future__ import annotations
 
 import re
+import tarfile
 from pathlib import Path
 
 import pytest
@@ -10,10 +11,14 @@ from plain_dib import Entry, disk_image_create, entries
 from system_help import Workshop
 
 from goldsmith.bake.archive import Archive
+from goldsmith.bake.base_disk import base_disk
 from goldsmith.bake.base_tree import base_tree
 from goldsmith.bake.build import given_variables, look
+from goldsmith.bake.disk import make_disk
+from goldsmith.bake.ext4 import place_of, quoted
 from goldsmith.bake.lay_over import lay_over
 from goldsmith.bake.layers import split
+from goldsmith.bake.layout import make_layout
 from goldsmith.host.jail import Jail, root_jail
 from goldsmith.host.progress import Progress
 from goldsmith.recipe.loader import load
@@ -22,9 +27,8 @@ from goldsmith.settings import PROJECT_ROOT
 
 pytestmark = pytest.mark.system
 
-#: what plain diskimage-builder has of its loop device, what goldsmith writes of its disk, and where the running system
-#: has a file system of its own
-NOT_COMPARED = r"\./lost\+found|\./etc/fstab|\./(dev|proc|sys|run|tmp)(/.*)?"
+#: what each has of its own disk, and where the running system has a file system of its own
+NOT_COMPARED = r"\./lost\+found|\./etc/fstab|\./boot/(grub|efi)(/.*)?|\./(dev|proc|sys|run|tmp)(/.*)?"
 
 
 @pytest.fixture
@@ -33,16 +37,15 @@ def jail(workshop: Workshop):
         yield made
 
 
-def _layered(jail: Jail, plan: Plan, workshop: Workshop, archive: Archive, folder: Path) -> Path:
-    """A tar of the tree as a build makes it, before it is put on a disk."""
+def _layered(jail: Jail, plan: Plan, workshop: Workshop, archive: Archive, folder: Path) -> dict[str, Entry]:
+    """The tree as it lies on the disk of a build."""
     layers = split(plan, workshop.settings)
     given = given_variables(plan, workshop.settings, archive.epoch)
-    scratch, root, over = folder / "scratch", folder / "root", folder / "over"
-    for each in (scratch, root, over):
+    scratch, root, disk, over = folder / "scratch", folder / "root", folder / "disk", folder / "over"
+    for each in (scratch, disk, over):
         each.mkdir()
     made = base_tree(jail, plan, layers, archive, given, workshop.settings, scratch, Progress())
-    words = ["--numeric-owner", "--xattrs", "--xattrs-include=*"]
-    jail.run(["tar", "-C", root, *words, "-I", "zstd", "-xf", made.tar], deadline=600)
+    base = base_disk(jail, plan, made, root, workshop.settings, disk, Progress(), epoch=archive.epoch)
     log = folder / "elements.log"
     lay_over(
         jail,
@@ -55,9 +58,31 @@ def _layered(jail: Jail, plan: Plan, workshop: Workshop, archive: Archive, folde
         log_file=log,
         progress=Progress(quiet=True),
     )
-    tar = folder / "layered.tar"
-    jail.run(["tar", "-C", root, *words, "-cf", tar, "."], deadline=600)
-    return tar
+    image, raw = folder / "image.qcow2", folder / "image.raw"
+    layout = make_layout(plan.recipe.disk.size, plan.digest)
+    make_disk(jail, root, base, disk, layout, image, epoch=archive.epoch, progress=Progress())
+    jail.run(["rm", "-rf", root], deadline=300)
+    jail.run(["qemu-img", "convert", "-O", "raw", image, raw], deadline=600)
+    return _on_disk(jail, place_of(raw, layout), folder)
+
+
+def _on_disk(jail: Jail, place: str, folder: Path) -> dict[str, Entry]:
+    """All files of an ext4, by debugfs, which loses set-id bits when it writes files, and shows them in lists."""
+    back, tar, script = folder / "back", folder / "layered.tar", folder / "lists.txt"
+    back.mkdir()
+    jail.run(["debugfs", "-R", f"rdump / {back}", place], deadline=600)
+    jail.run(["tar", "-C", back, "--numeric-owner", "-cf", tar, "."], deadline=600)
+    found = entries(tar)
+    folders = [name for name, entry in found.items() if entry.kind == tarfile.DIRTYPE]
+    script.write_text("".join(f"ls -p {quoted(name.removeprefix('.') or '/')}\n" for name in folders))
+    said = jail.run(["debugfs", "-f", script, place], deadline=600).stdout
+    lists = re.split(r"^debugfs: ls .*\n", said, flags=re.MULTILINE)[1:]
+    for name, listed in zip(folders, lists, strict=True):
+        for line in listed.splitlines():
+            if (facts := line.split("/")) and len(facts) > 5 and (path := f"{name}/{facts[5]}") in found:
+                seen = found[path]
+                found[path] = Entry(seen.kind, int(facts[2], 8) & 0o7777, (int(facts[3]), int(facts[4])), seen.content)
+    return found
 
 
 def _differences(one: dict[str, Entry], other: dict[str, Entry]) -> list[str]:
@@ -74,7 +99,7 @@ def _compare(jail: Jail, plan: Plan, workshop: Workshop, folder: Path) -> dict[s
     archive = look(plan, workshop.settings, Progress()).archive
     assert archive is not None
     made = disk_image_create(jail, plan, workshop.settings, plain, "tar", cache, archive.epoch)
-    one, other = entries(made), entries(_layered(jail, plan, workshop, archive, own))
+    one, other = entries(made), _layered(jail, plan, workshop, archive, own)
     assert len(one) > 15000
     assert _differences(one, other) == []
     return other

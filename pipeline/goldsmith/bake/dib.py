@@ -62,7 +62,7 @@ def build_tree(
     if packages:
         argv += ["-p", ",".join(packages)]
     jail.run(
-        [*argv, *elements, "tree-only"],
+        [*argv, *elements, "tree-only", "one-initramfs"],
         env={**variables, "PATH": f"{tools}:{path}"},
         cwd=work,
         deadline=BUILD_DEADLINE,

@@ -16,7 +16,7 @@ from goldsmith.host.progress import Progress
 from goldsmith.images import base
 from goldsmith.inspection.look import followed
 from goldsmith.publish import catalogue
-from goldsmith.recipe.loader import load
+from goldsmith.recipe.loader import load_examined
 from goldsmith.recipe.plan import Plan, make_plan
 from goldsmith.settings import Settings
 from goldsmith.store import manifest as manifests
@@ -34,8 +34,9 @@ def planned(paths: Iterable[Path], settings: Settings, progress: Progress | None
     problems: list[Problem] = []
     for path in paths:
         try:
-            recipe = load(path, settings)
-            plan = make_plan(recipe, settings, tools, base.identified(recipe, settings, progress))
+            recipe, found = load_examined(path, settings)
+            identified = base.identified(recipe, settings, progress)
+            plan = make_plan(recipe, settings, tools, identified, found=found)
             parse_all(plan.checks)
             properties(plan)
         except InputError as error:

@@ -13,7 +13,7 @@ from pydantic_core import ErrorDetails
 
 from goldsmith.errors import InputError, Problem
 from goldsmith.recipe import yamlfile
-from goldsmith.recipe.examine import Draft, examine
+from goldsmith.recipe.examine import Draft, Findings, examine
 from goldsmith.recipe.model import (
     BOOTSTRAP_TAG,
     IMAGE_TAG,
@@ -58,6 +58,11 @@ def load(path: Path, settings: Settings) -> Recipe:
 
     Raises InputError with every problem there is: in the files, the model, the elements and their parameters.
     """
+    return load_examined(path, settings)[0]
+
+
+def load_examined(path: Path, settings: Settings) -> tuple[Recipe, Findings]:
+    """As ``load``; also what its elements are and bring, for ``make_plan``."""
     origins: dict[str, str] = {}
     document = _read(path, (), origins)
     file = str(path)
@@ -69,10 +74,11 @@ def load(path: Path, settings: Settings) -> Recipe:
     except ValidationError as error:
         problems = [_translate(each, document, origins, file) for each in _causes(error.errors())]
         draft = _salvage(document, origins, file)
-    problems.extend(examine(draft, settings).problems)
+    found = examine(draft, settings)
+    problems.extend(found.problems)
     if problems or recipe is None:
         raise InputError(problems=sorted(problems, key=lambda each: each.file != file))
-    return recipe
+    return recipe, found
 
 
 def _read(path: Path, chain: tuple[Path, ...], origins: dict[str, str]) -> dict[str, Any]:

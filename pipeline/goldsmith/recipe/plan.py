@@ -85,13 +85,16 @@ def make_plan(
     settings: Settings,
     tools: Mapping[str, str] | None = None,
     base_sha256: str | None = None,
+    *,
+    found: Findings | None = None,
 ) -> Plan:
     """Resolve a recipe.  ``tools`` maps each program that shapes the image to its version.
 
+    ``found`` is what ``loader.load_examined`` found of this very recipe; where it is not given, it is found anew.
     ``base_sha256`` is what ``images.base.identified`` says of a base that is an image; where it is not given, the
     recipe's own.  Raises InputError with all that is wrong, variables included that DIB's own elements lack.
     """
-    found = examine(Draft.of(recipe), settings)
+    found = found or examine(Draft.of(recipe), settings)
     if found.problems:
         raise InputError(problems=found.problems)
     if isinstance(recipe.base, ImageBase):

@@ -84,8 +84,22 @@ def test_bomb_of_aliases_is_refused() -> None:
     assert "too large" in problem.message
 
 
-def test_deep_nesting_is_an_error_and_no_crash() -> None:
-    (problem,) = wrong("[" * 5000)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 5000,
+        "[" * 200_000,
+        "[" * 990 + "\n" + "]" * 990,
+        "{a: " * 100_000,
+        "- " * 240 + "a",
+        "- " * 100_000 + "a",
+        "\n".join("  " * depth + "a:" for depth in range(3000)),
+        "\n".join(" " * depth + "a:" for depth in range(490)),
+    ],
+    ids=lambda text: f"{text[:2]}-{len(text)}",
+)
+def test_deep_nesting_is_an_error_and_no_crash(text: str) -> None:
+    (problem,) = wrong(text)
     assert "nested" in problem.message or "too large" in problem.message or "line 1" in problem.message
 
 

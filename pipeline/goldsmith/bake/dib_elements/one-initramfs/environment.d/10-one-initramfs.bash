@@ -1,0 +1,2 @@
+# Read by /etc/kernel/postinst.d/initramfs-tools.
+export INITRD=No
