@@ -26,7 +26,8 @@ _IMAGE_CODE = ("bake", "host", "images", "recipe")
 _CHECK_CODE = ("boot", "verify")
 #: of recipe/, what only serves checks and editors
 _NOT_IMAGE = {"recipe/substitute.py", "recipe/schema.py", "recipe/differences.py"}
-_CODE_SUFFIXES = {".py", ".sh", ".yaml", ".json"}
+#: of our own packages, what does nothing; scripts of DIB elements have no suffix
+_NO_CODE = {".pyc", ".md", ".rst", ".css"}
 #: in an element's folder, what never reaches the image
 _NOT_BAKED = {
     *(SCHEMA, PROPERTIES, CHECKS, registry.FILE, "boot.yaml", "boot.d"),
@@ -164,7 +165,7 @@ def _code(packages: Iterable[str], leave_out: Iterable[str] = ()) -> dict[str, s
     for package in packages:
         for path in (_PACKAGE / package).rglob("*"):
             name = path.relative_to(_PACKAGE).as_posix()
-            if path.suffix in _CODE_SUFFIXES and path.is_file() and name not in leave_out:
+            if path.suffix not in _NO_CODE and path.is_file() and name not in leave_out:
                 found[f"code:{name}"] = file_digest(path)
     return found
 

@@ -113,9 +113,21 @@ def test_a_new_version_of_a_tool(shop: Shop) -> None:
     assert shop.why(shop.plan(tools={**TOOLS, "mke2fs": "1.47.2"})) == ["mke2fs: 1.47.0 -> 1.47.2"]
 
 
-def test_goldsmiths_own_code(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "name",
+    [
+        "bake/layout.py",
+        "bake/lay_over.sh",
+        "bake/dib_elements/tree-only/block-device.d/10-tree-only",
+        "bake/dib_elements/one-initramfs/environment.d/10-one-initramfs.bash",
+    ],
+)
+def test_goldsmiths_own_code(shop: Shop, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    changed = Path(plans.__file__).parent.parent / name
+    assert changed.is_file()
+
     def digest(path: Path, algorithm: str = "sha256") -> str:
-        return "c" * 64 if path.name == "layout.py" else files.file_digest(path, algorithm)
+        return "c" * 64 if path == changed else files.file_digest(path, algorithm)
 
     monkeypatch.setattr(plans, "file_digest", digest)
-    assert shop.why() == ["goldsmith's code: bake/layout.py changed"]
+    assert shop.why() == [f"goldsmith's code: {name} changed"]
