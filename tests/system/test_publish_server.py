@@ -26,6 +26,8 @@ from goldsmith.publish.glance.upload import Method
 QUIET = Progress(quiet=True)
 DATA = r"PUT .*/(file|stage)"
 LARGE = 4 * 2**20
+#: Glance knows seconds: claims of the same one are ordered by their ids, by chance that is
+A_SECOND = 1.1
 
 
 @contextlib.contextmanager
@@ -73,14 +75,14 @@ def test_only_the_servers_clock_counts(between: Proxy, tmp_path: Path, hours: in
     spoiled = connect("spoiled")
     # One that lives is not taken for dead ...
     with claimed(member, "web", LEASE, QUIET):
-        # Glance knows seconds: claims of the same one are ordered by their ids, by chance that is.
-        time.sleep(1.1)
+        time.sleep(A_SECOND)
         with pytest.raises(HostError, match="another publication"):
             publish(spoiled, order(tmp_path, "web", "new"), QUIET)
     unharmed(member, old)
     # ... and one that is dead is not waited for in vain.
     dead = {"name": "web.claim", "visibility": "private", "os_hidden": True, names.NAME: "web", names.CLAIM: "dead"}
     claim = str(member.create(dead)["id"])
+    time.sleep(A_SECOND)
     assert publish(spoiled, order(tmp_path, "web", "new"), QUIET).previous == old
     assert member.image(claim) is None
 
