@@ -57,8 +57,9 @@ exit status: 0 good; 1 a check of the image failed; 2 the input is wrong; 3 this
 itself broke.  Progress goes to stderr, results to stdout.  'goldsmith COMMAND --help' says more.
 
 environment: GOLDSMITH_IMAGES (where images go, default ./images), GOLDSMITH_CACHE (default ~/.cache/goldsmith),
-GOLDSMITH_WORK (scratch space of builds, default inside the cache), GOLDSMITH_MIRROR and GOLDSMITH_SECURITY_MIRROR
-(package mirrors instead of the host's own apt sources), ELEMENTS_PATH (more elements, before goldsmith's own)."""
+GOLDSMITH_WORK (scratch space of builds; default: in memory where there is plenty, else inside the cache),
+GOLDSMITH_MIRROR and GOLDSMITH_SECURITY_MIRROR (package mirrors instead of the host's own apt sources), ELEMENTS_PATH
+(more elements, before goldsmith's own)."""
 
 #: as a shell reports a program that a signal ended
 _SIGNALLED = 128

@@ -23,6 +23,7 @@ from goldsmith.errors import GoldsmithError
 from goldsmith.host import jail_agent
 from goldsmith.host.apt_sources import read_sources
 from goldsmith.host.jail import root_jail, user_jail
+from goldsmith.host.memory import available_memory
 from goldsmith.host.run import run
 from goldsmith.settings import Settings
 
@@ -216,14 +217,6 @@ def check_space(settings: Settings) -> Iterator[Finding]:
             yield Finding(name, True, detail, None, (BUILD,))
 
 
-def available_memory(meminfo: Path = Path("/proc/meminfo"), limit: Path = Path("/sys/fs/cgroup/memory.max")) -> int:
-    """Bytes that can be had: the kernel's own estimate, or a container's limit where that is lower."""
-    match = re.search(r"^MemAvailable:\s+(\d+) kB$", meminfo.read_text(), re.MULTILINE)
-    memory = int(match.group(1)) * 1024 if match else 0
-    text = limit.read_text().strip() if limit.exists() else "max"
-    return min(memory, int(text)) if text.isdigit() else memory
-
-
 def check_memory(settings: Settings) -> Iterator[Finding]:
     free = available_memory()
     detail = f"{free / 2**30:.1f} GiB available"
@@ -271,7 +264,7 @@ def check_root_namespaces(settings: Settings) -> Iterator[Finding]:
 
 def check_leftovers(settings: Settings) -> Iterator[Finding]:
     """What a killed run may have left: loop devices, mounts and processes that hold files of ours."""
-    ours = (f"{settings.work_dir}/", f"{settings.cache_dir}/")
+    ours = tuple(f"{folder}/" for folder in (*settings.scratch_dirs, settings.cache_dir))
     found = []
     for backing in sorted(Path("/sys/block").glob("loop*/loop/backing_file")):
         if (file := backing.read_text().strip()).startswith(ours):

@@ -19,6 +19,8 @@ class Settings:
     cache_dir: Path
     #: scratch space; holds a whole tree and a raw disk while an image is baked
     work_dir: Path
+    #: scratch space in memory, for builds while there is plenty of it; none where the caller names a place for scratch
+    memory_dir: Path | None
     #: the local catalogue that ``publish`` writes without a cloud
     images_dir: Path
     #: where elements are looked up, the project's own last
@@ -37,6 +39,11 @@ class Settings:
     no_proxy: str = ""
     #: file or folder of certificates that replaces the system's
     ca_certificates: Path | None = None
+
+    @property
+    def scratch_dirs(self) -> tuple[Path, ...]:
+        """Wherever builds work, or killed ones have worked."""
+        return (self.work_dir, self.memory_dir) if self.memory_dir else (self.work_dir,)
 
 
 _INHERITED = ("PATH", "HOME", "LANG", "USER", "LOGNAME", "http_proxy", "https_proxy", "no_proxy", "TMPDIR")
@@ -58,6 +65,7 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         cache_dir=cache,
         work_dir=Path(env.get("GOLDSMITH_WORK") or cache / "work").absolute(),
+        memory_dir=None if env.get("GOLDSMITH_WORK") else Path(f"/dev/shm/goldsmith-{os.getuid()}"),
         images_dir=Path(env.get("GOLDSMITH_IMAGES") or "images").absolute(),
         elements_path=(*(path for path in extra if path != own), own),
         mirror=env.get("GOLDSMITH_MIRROR") or None,

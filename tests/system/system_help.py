@@ -44,6 +44,10 @@ class Workshop:
     def command(self, *arguments: str | Path) -> list[str]:
         return [sys.executable, "-m", "goldsmith.cli", *map(str, arguments)]
 
+    def litter(self) -> list[Path]:
+        """Scratch folders of builds that are there."""
+        return [path for folder in self.settings.scratch_dirs for path in folder.glob("build-*")]
+
     def goldsmith(self, *arguments: str | Path, environment: dict[str, str] | None = None) -> Result:
         """Run goldsmith with --json."""
         started = time.monotonic()

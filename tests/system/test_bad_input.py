@@ -19,8 +19,9 @@ def clean(workshop: Workshop, tmp_path: Path) -> dict[str, str]:
     return {"GOLDSMITH_CACHE": str(tmp_path / "cache"), "GOLDSMITH_IMAGES": str(tmp_path / "images")}
 
 
-def _leftovers(tmp_path: Path) -> list[Path]:
-    return [*tmp_path.glob("cache/work/build-*"), *tmp_path.glob("cache/artefacts/image/*"), *tmp_path.glob("images/*")]
+def _leftovers(workshop: Workshop, tmp_path: Path) -> list[Path]:
+    work = [*tmp_path.glob("cache/work/build-*"), *workshop.litter()]
+    return [*work, *tmp_path.glob("cache/artefacts/image/*"), *tmp_path.glob("images/*")]
 
 
 @pytest.mark.parametrize(
@@ -47,7 +48,7 @@ def test_a_bad_recipe_is_refused_before_anything_is_built(workshop, clean, tmp_p
         assert str(recipe) in done.stderr
         assert said in done.stderr
         assert "Traceback" not in done.stderr
-    assert not _leftovers(tmp_path)
+    assert not _leftovers(workshop, tmp_path)
 
 
 def test_a_recipe_that_does_not_exist(workshop, clean, tmp_path):
@@ -62,7 +63,7 @@ def test_no_network(workshop, clean, tmp_path):
     assert done.returncode == 3
     assert "cannot be reached" in done.stderr
     assert "hint" in done.stderr
-    assert not _leftovers(tmp_path)
+    assert not _leftovers(workshop, tmp_path)
 
 
 def test_a_mirror_without_the_release(workshop, clean, tmp_path):
@@ -80,7 +81,7 @@ def test_a_mirror_without_the_release(workshop, clean, tmp_path):
         server.shutdown()
     assert done.returncode == 2
     assert "no release trixie" in done.stderr
-    assert not _leftovers(tmp_path)
+    assert not _leftovers(workshop, tmp_path)
 
 
 def test_no_disk_space(workshop, clean, tmp_path):
@@ -101,4 +102,4 @@ def test_no_disk_space(workshop, clean, tmp_path):
     assert "GiB are free" in done.stderr
     assert str(small) in done.stderr
     assert "Traceback" not in done.stderr
-    assert not _leftovers(tmp_path)
+    assert not _leftovers(workshop, tmp_path)

@@ -58,4 +58,4 @@ def test_ten_random_moments(tmp_path: Path) -> None:
     # What was there is whole, and the next build sweeps what the others left.
     again = workshop.goldsmith("build", "--again", recipe)
     assert again.returncode == 0, again.stderr
-    assert not list(workshop.settings.work_dir.glob("build-*"))
+    assert workshop.litter() == []

@@ -110,7 +110,7 @@ def hibernated(bench: Bench) -> Bake:
 def _bake(bench: Bench, base: Path, *words: str | Path) -> Bake:
     before = file_digest(base)
     result = bench.workshop.goldsmith(*words)
-    left = tuple(str(path) for path in bench.workshop.settings.work_dir.glob("build-*"))
+    left = tuple(str(path) for path in bench.workshop.litter())
     return Bake(base, before, result, file_digest(base), left)
 
 

@@ -1,5 +1,6 @@
 """Settings: the environment is read once, and paths are absolute."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ def test_defaults_lie_under_the_home(tmp_path: Path, monkeypatch: pytest.MonkeyP
     settings = from_environment({"HOME": "/home/someone", "PATH": "/usr/bin"})
     assert settings.cache_dir == Path("/home/someone/.cache/goldsmith")
     assert settings.work_dir == Path("/home/someone/.cache/goldsmith/work")
+    assert settings.memory_dir == Path(f"/dev/shm/goldsmith-{os.getuid()}")
+    assert settings.scratch_dirs == (settings.work_dir, settings.memory_dir)
     assert settings.images_dir == tmp_path / "images"
     assert settings.elements_path == (PROJECT_ROOT / "elements",)
     assert settings.mirror is None
@@ -41,6 +44,8 @@ def test_own_variables_win_and_become_absolute(tmp_path: Path, monkeypatch: pyte
         tmp_path / "out",
     )
     assert settings.mirror == "http://mirror.example/debian"
+    # Who names a place for scratch gets it there.
+    assert settings.scratch_dirs == (Path("/w"),)
 
 
 def test_own_elements_come_last_and_once(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from goldsmith.bake.layers import split
 from goldsmith.bake.layout import make_layout
 from goldsmith.bake.offline import session as offline
 from goldsmith.bake.remembered import recall, remember
-from goldsmith.bake.scratch import is_littered, scratch_folder, sweep
+from goldsmith.bake.scratch import is_littered, scratch_folder, scratch_parent, sweep
 from goldsmith.boot.accelerator import choose
 from goldsmith.errors import HostError
 from goldsmith.host.apt_sources import Mirrors, host_mirrors
@@ -92,7 +92,7 @@ def build(
         # The recipe is again what it was for an earlier image, and the archive has not moved since.
         remember(plan, settings, key, suites)
         return _built(artefact, cached=True)
-    require_space(settings.work_dir, _WORK_SPACE, "building the image")
+    require_space(scratch_parent(settings, _WORK_SPACE), _WORK_SPACE, "building the image")
     require_space(settings.cache_dir, _STORE_SPACE, "keeping the image")
     artefact = store.put(
         KIND,
@@ -115,9 +115,10 @@ def build(
 def _tidy(settings: Settings, progress: Progress) -> None:
     """Remove what killed builds left, also where nothing will be built."""
     done = [f"removed {path}" for path in _store(settings).sweep()]
-    if is_littered(settings.work_dir):
+    if littered := [folder for folder in settings.scratch_dirs if is_littered(folder)]:
         with root_jail(settings.base_environment) as jail:
-            done += sweep(settings.work_dir, jail)
+            for folder in littered:
+                done += sweep(folder, jail)
     for line in done:
         progress.note(f"left by a build that was killed: {line}")
 
@@ -203,7 +204,8 @@ def _bake(
     first_step = len(progress.finished)
     layers = split(plan, settings)
     given = given_variables(plan, settings, epoch)
-    with root_jail(settings.base_environment) as jail, scratch_folder(settings.work_dir, jail) as scratch:
+    parent = scratch_parent(settings, _WORK_SPACE)
+    with root_jail(settings.base_environment) as jail, scratch_folder(parent, jail) as scratch:
         base = base_tree(jail, plan, layers, archive, given, settings, scratch, progress, again=again)
         root, disk, over = scratch / "root", scratch / "disk", scratch / "over"
         disk.mkdir()

@@ -21,6 +21,7 @@ from goldsmith.bake import registry_worker
 from goldsmith.bake.registry_reader import Hive, Values, control_set
 from goldsmith.errors import CommandFailedError, HarnessError, HostError, InputError
 from goldsmith.host.files import replacing
+from goldsmith.host.memory import available_memory
 from goldsmith.host.regf import HiveProblemError
 from goldsmith.host.run import run
 from goldsmith.recipe.registry import Entry
@@ -144,22 +145,13 @@ def _opened(path: Path, limit: int) -> Hive:
         raise InputError(f"cannot be read: {error.strerror}") from error
     if size > limit:
         raise HiveProblemError(f"has {size / 2**20:.0f} MiB; a hive of more than {limit / 2**20:.0f} MiB is not opened")
-    if (free := _available_memory()) is not None and size * _MEMORY_FACTOR > free:
+    if size * _MEMORY_FACTOR > (free := available_memory()):
         raise HiveProblemError(
             f"has {size / 2**20:.0f} MiB, for which {size * _MEMORY_FACTOR / 2**20:.0f} MiB of memory are needed and "
             f"{free / 2**20:.0f} MiB are free",
             "use a host with more memory",
         )
     return Hive(path.read_bytes())
-
-
-def _available_memory() -> int | None:
-    """Bytes, as Linux says; None where it does not."""
-    with contextlib.suppress(OSError):
-        for line in Path("/proc/meminfo").read_text().splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    return None
 
 
 def _next_control_set(hive: Hive) -> str | None:

@@ -6,6 +6,8 @@ import contextlib
 import fcntl
 import json
 import os
+import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,19 +15,37 @@ from pathlib import Path
 from goldsmith.errors import HarnessError
 from goldsmith.host.files import locked
 from goldsmith.host.jail import Jail
+from goldsmith.host.memory import available_memory
 from goldsmith.host.run import run
+from goldsmith.settings import Settings
 
 _PREFIX = "build-"
 _LOCK = ".lock"
 #: held while a folder gets its lock, and while folders without a living owner are looked for
 _PARENT_LOCK = ".scratch.lock"
+#: how much more memory than a build takes has to be there for it to work in memory: guests boot beside it
+_PLENTY = 3
+
+
+def scratch_parent(settings: Settings, needed: int) -> Path:
+    """Where a build that writes up to ``needed`` bytes works: in memory where there is plenty, else on the disk."""
+    folder = settings.memory_dir
+    if folder and folder.parent.is_dir() and available_memory() >= _PLENTY * needed:
+        with contextlib.suppress(OSError):
+            folder.mkdir(mode=0o700, exist_ok=True)
+            found = folder.lstat()
+            # Everybody may write beside it: what is there may be another's.
+            private = stat.S_ISDIR(found.st_mode) and found.st_uid == os.getuid() and not found.st_mode & 0o077
+            if private and shutil.disk_usage(folder).free >= needed:
+                return folder
+    return settings.work_dir
 
 
 @contextlib.contextmanager
 def scratch_folder(parent: Path, jail: Jail | None = None) -> Iterator[Path]:
     """An empty folder that is locked while its owner lives and removed at the end.
 
-    ``jail`` removes it where it will hold files of root.
+    ``jail`` removes it where it will hold files of root; programs and devices in it work there, wherever it lies.
     """
     parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
@@ -33,14 +53,27 @@ def scratch_folder(parent: Path, jail: Jail | None = None) -> Iterator[Path]:
             folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
             lock = stack.enter_context((folder / _LOCK).open("w"))
             fcntl.flock(lock, fcntl.LOCK_EX)
+        freed = False
         try:
             inner = folder / "work"
             inner.mkdir()
+            if jail and (freed := _is_restricted(folder)):
+                # Only root of the host may; another will hear what does not work there.
+                jail.run(["mount", "--bind", inner, inner], deadline=30, check=False)
+                jail.run(["mount", "-o", "remount,bind,dev,suid,exec", inner], deadline=30, check=False)
             yield inner
         finally:
+            if jail and freed:
+                with contextlib.suppress(HarnessError):
+                    jail.run(["umount", "--lazy", inner], deadline=30, check=False)
             # An error of the body must not be covered; what is left is swept by the next build.  The lock goes last.
             with contextlib.suppress(HarnessError):
                 (jail.run if jail else run)(["rm", "-rf", "--one-file-system", inner, folder], deadline=300)
+
+
+def _is_restricted(folder: Path) -> bool:
+    """Whether its file system was mounted without devices, programs or set-id bits, as /dev/shm often is."""
+    return bool(os.statvfs(folder).f_flag & (os.ST_NODEV | os.ST_NOEXEC | os.ST_NOSUID))
 
 
 def is_littered(parent: Path) -> bool:

@@ -17,6 +17,7 @@ from goldsmith.boot.channel import Channel
 from goldsmith.boot.seed import Datasource
 from goldsmith.errors import GoldsmithError, InputError
 from goldsmith.host.files import file_digest, write_json, write_text
+from goldsmith.host.memory import available_memory
 from goldsmith.host.progress import Progress
 from goldsmith.images.untrusted import image_format
 from goldsmith.settings import Settings
@@ -164,8 +165,7 @@ def _room_beside(boots: int, accelerator: Accelerator) -> bool:
 
 
 def _room_for_two() -> bool:
-    fields = dict(line.split(":", 1) for line in _MEMINFO.read_text().splitlines() if ":" in line)
-    available = int(fields.get("MemAvailable", "0 kB").split()[0]) // 1024
+    available = available_memory(_MEMINFO) // 2**20
     needed_memory = 2 * (machines.MEMORY + machines.MEMORY_BESIDE) + appliance.MEMORY
     return len(os.sched_getaffinity(0)) >= 2 and available >= needed_memory
 

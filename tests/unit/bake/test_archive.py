@@ -102,15 +102,17 @@ def test_a_mirror_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def answering(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """URL of a server that gives one answer, whatever it is asked, and hangs up."""
+    """URL of a server that gives the same answer, whatever it is asked, and hangs up."""
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def serve() -> None:
-            connection, _ = server.accept()
-            with connection:
-                connection.recv(65536)
-                connection.sendall(request.param)
+            # All suites are asked for at once.
+            for _ in range(2):
+                connection, _ = server.accept()
+                with connection:
+                    connection.recv(65536)
+                    connection.sendall(request.param)
 
         thread = threading.Thread(target=serve)
         thread.start()

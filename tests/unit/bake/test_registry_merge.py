@@ -237,10 +237,10 @@ def test_hives_that_are_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     path = put(tmp_path, GOOD.content)
     with pytest.raises(InputError, match="a hive of more than 0 MiB is not opened"):
         merge(path, [entry()], limit=8191)
-    monkeypatch.setattr(registry, "_available_memory", lambda: 100_000)
+    monkeypatch.setattr(registry, "available_memory", lambda: 100_000)
     with pytest.raises(InputError, match="of memory are needed"):
         merge(path, [entry()])
-    monkeypatch.setattr(registry, "_available_memory", lambda: None)
+    monkeypatch.undo()
     assert len(merge(path, [entry()], limit=8192).changes) == 1
 
 

@@ -10,16 +10,18 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from goldsmith.bake import scratch
-from goldsmith.bake.scratch import scratch_folder, sweep
+from goldsmith.bake.scratch import scratch_folder, scratch_parent, sweep
 from goldsmith.errors import HarnessError
 from goldsmith.host.deadline import Deadline
 from goldsmith.host.files import locked
 from goldsmith.host.jail import Jail, root_jail, user_jail
+from goldsmith.settings import Settings, from_environment
 
 ENVIRONMENT = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
 
@@ -215,3 +217,59 @@ def test_a_loop_device_of_a_killed_build_is_freed(tmp_path: Path, through_link: 
         for device in devices:
             if _listed(device):
                 subprocess.run(["losetup", "--detach", device], check=False)
+
+
+def _settings(folder: Path) -> Settings:
+    return replace(from_environment({"HOME": str(folder)}), memory_dir=folder / "memory")
+
+
+@pytest.mark.parametrize(("available", "memory"), [(30 * 2**20, True), (30 * 2**20 - 1, False)])
+def test_builds_work_in_memory_where_there_is_plenty(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, available: int, memory: bool
+) -> None:
+    settings = _settings(tmp_path)
+    monkeypatch.setattr(scratch, "available_memory", lambda: available)
+    assert scratch_parent(settings, 10 * 2**20) == (settings.memory_dir if memory else settings.work_dir)
+    assert scratch_parent(replace(settings, memory_dir=None), 1) == settings.work_dir
+
+
+def test_nobody_elses_folder_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = _settings(tmp_path)
+    monkeypatch.setattr(scratch, "available_memory", lambda: 2**40)
+    assert settings.memory_dir is not None
+    (tmp_path / "elsewhere").mkdir(mode=0o700)
+    settings.memory_dir.symlink_to(tmp_path / "elsewhere")
+    assert scratch_parent(settings, 1) == settings.work_dir
+    settings.memory_dir.unlink()
+    settings.memory_dir.mkdir(mode=0o755)
+    assert scratch_parent(settings, 1) == settings.work_dir
+    settings.memory_dir.chmod(0o700)
+    assert scratch_parent(settings, 1) == settings.memory_dir
+    monkeypatch.setattr(scratch.os, "getuid", lambda: 12345)
+    assert scratch_parent(settings, 1) == settings.work_dir
+
+
+def test_without_room_in_it_or_a_place_for_it_the_disk_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = _settings(tmp_path)
+    monkeypatch.setattr(scratch, "available_memory", lambda: 2**60)
+    assert scratch_parent(settings, 2**58) == settings.work_dir
+    assert scratch_parent(replace(settings, memory_dir=tmp_path / "not/there"), 1) == settings.work_dir
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts")
+def test_programs_and_devices_work_wherever_it_lies(tmp_path: Path) -> None:
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "nodev,nosuid,noexec", "none", tmp_path], check=True)
+    try:
+        with root_jail(ENVIRONMENT) as jail:
+            with scratch_folder(tmp_path, jail) as folder:
+                (folder / "program").write_text("#!/bin/sh\necho works > $1\n")
+                (folder / "program").chmod(0o755)
+                jail.run(["mknod", folder / "null", "c", "1", "3"], deadline=30)
+                jail.run([folder / "program", folder / "null"], deadline=30)
+                jail.run([folder / "program", folder / "said"], deadline=30)
+                assert (folder / "said").read_text() == "works\n"
+            assert _builds(tmp_path) == []
+            # The host's own view of it stays as it was.
+            assert jail.run(["findmnt", "-n", "-o", "OPTIONS", tmp_path], deadline=30).stdout.count("noexec") == 1
+    finally:
+        subprocess.run(["umount", tmp_path], check=True)
