@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,7 +20,8 @@ class Settings:
     cache_dir: Path
     #: scratch space; holds a whole tree and a raw disk while an image is baked
     work_dir: Path
-    #: scratch space in memory, for builds while there is plenty of it; none where the caller names a place for scratch
+    #: scratch space in memory, of this cache alone, for builds while there is plenty of memory; none where the caller
+    #: names a place for scratch
     memory_dir: Path | None
     #: the local catalogue that ``publish`` writes without a cloud
     images_dir: Path
@@ -65,7 +67,7 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
     return Settings(
         cache_dir=cache,
         work_dir=Path(env.get("GOLDSMITH_WORK") or cache / "work").absolute(),
-        memory_dir=None if env.get("GOLDSMITH_WORK") else Path(f"/dev/shm/goldsmith-{os.getuid()}"),
+        memory_dir=None if env.get("GOLDSMITH_WORK") else _memory_of(cache),
         images_dir=Path(env.get("GOLDSMITH_IMAGES") or "images").absolute(),
         elements_path=(*(path for path in extra if path != own), own),
         mirror=env.get("GOLDSMITH_MIRROR") or None,
@@ -84,3 +86,8 @@ def from_environment(environ: Mapping[str, str] | None = None) -> Settings:
         no_proxy=env.get("no_proxy") or env.get("NO_PROXY") or "",
         ca_certificates=Path(authorities).absolute() if authorities else None,
     )
+
+
+def _memory_of(cache: Path) -> Path:
+    """One for each cache, as the scratch space on its disk is: what a build sweeps is of its own cache."""
+    return Path(f"/dev/shm/goldsmith-{os.getuid()}-{hashlib.sha256(str(cache).encode()).hexdigest()[:8]}")

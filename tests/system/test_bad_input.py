@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from system_help import RECIPE, Workshop
 
+from goldsmith.settings import from_environment
+
 BASE = "name: bad\nbase: {distribution: debian, release: trixie}\n"
 
 
@@ -19,8 +21,9 @@ def clean(workshop: Workshop, tmp_path: Path) -> dict[str, str]:
     return {"GOLDSMITH_CACHE": str(tmp_path / "cache"), "GOLDSMITH_IMAGES": str(tmp_path / "images")}
 
 
-def _leftovers(workshop: Workshop, tmp_path: Path) -> list[Path]:
-    work = [*tmp_path.glob("cache/work/build-*"), *workshop.litter()]
+def _leftovers(tmp_path: Path) -> list[Path]:
+    scratch = from_environment({"GOLDSMITH_CACHE": str(tmp_path / "cache")}).scratch_dirs
+    work = [path for folder in scratch for path in folder.glob("build-*")]
     return [*work, *tmp_path.glob("cache/artefacts/image/*"), *tmp_path.glob("images/*")]
 
 
@@ -48,7 +51,7 @@ def test_a_bad_recipe_is_refused_before_anything_is_built(workshop, clean, tmp_p
         assert str(recipe) in done.stderr
         assert said in done.stderr
         assert "Traceback" not in done.stderr
-    assert not _leftovers(workshop, tmp_path)
+    assert not _leftovers(tmp_path)
 
 
 def test_a_recipe_that_does_not_exist(workshop, clean, tmp_path):
@@ -63,7 +66,7 @@ def test_no_network(workshop, clean, tmp_path):
     assert done.returncode == 3
     assert "cannot be reached" in done.stderr
     assert "hint" in done.stderr
-    assert not _leftovers(workshop, tmp_path)
+    assert not _leftovers(tmp_path)
 
 
 def test_a_mirror_without_the_release(workshop, clean, tmp_path):
@@ -81,7 +84,7 @@ def test_a_mirror_without_the_release(workshop, clean, tmp_path):
         server.shutdown()
     assert done.returncode == 2
     assert "no release trixie" in done.stderr
-    assert not _leftovers(workshop, tmp_path)
+    assert not _leftovers(tmp_path)
 
 
 def test_no_disk_space(workshop, clean, tmp_path):
@@ -102,4 +105,4 @@ def test_no_disk_space(workshop, clean, tmp_path):
     assert "GiB are free" in done.stderr
     assert str(small) in done.stderr
     assert "Traceback" not in done.stderr
-    assert not _leftovers(workshop, tmp_path)
+    assert not _leftovers(tmp_path)

@@ -220,7 +220,9 @@ def test_whoever_interrupts_an_upload_leaves_nothing(
     with proxy(cloud.glance.port) as between:
         slow = cloud.entry("member", image_endpoint_override=between.url)
         cloud.write_clouds(desk.folder / "clouds.yaml", slow=slow)
-        argv = [sys.executable, "-m", "goldsmith.cli", "publish", str(recipe), "--cloud", "slow"]
+        # What a shell puts in the background ignores SIGINT, and so do its children.
+        env = ["env", "--default-signal=INT"]
+        argv = [*env, sys.executable, "-m", "goldsmith.cli", "publish", str(recipe), "--cloud", "slow"]
         process = subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
         def interrupt() -> None:

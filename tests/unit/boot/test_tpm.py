@@ -27,7 +27,8 @@ path = sys.argv[sys.argv.index("--ctrl") + 1].partition("path=")[2]
 listener = socket.socket(socket.AF_UNIX)
 listener.bind(path)
 listener.listen()
-open("pid", "w").write(str(os.getpid()))
+open("pid.new", "w").write(str(os.getpid()))
+os.rename("pid.new", "pid")
 time.sleep(60)
 """
 
