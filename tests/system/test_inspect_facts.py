@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import inspections
 import pytest
 from early_jobs import EarlyJobs
@@ -141,9 +143,12 @@ def test_a_root_on_lvm(inspected):
 def test_a_root_in_a_btrfs_subvolume(inspected):
     disk, system = inspected("btrfs")
     checked(system)
-    assert system["root"] == "btrfsvol:/dev/sda1/@"
+    # The appliance's kernel names disks as they answer, its own among them.  libguestfs translates that back for
+    # partitions, but not for subvolumes (1.48).
+    device = re.fullmatch(r"btrfsvol:(/dev/sd[ab]1)/@", system["root"])
+    assert device
     assert {"/", "/home"} <= set(system["mounts"])
-    assert disk["subvolumes"] == ["/dev/sda1:@", "/dev/sda1:@home"]
+    assert disk["subvolumes"] in ([f"{name}:@", f"{name}:@home"] for name in ("/dev/sda1", device[1]))
     assert system["separate_boot"] is None
 
 
