@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from goldsmith.bake.base_tree import BaseTree
-from goldsmith.bake.disk import COMPRESSION_SECONDS, BaseDisk, complete_tree, compression, make_base
+from goldsmith.bake.base_tree import Identity
+from goldsmith.bake.disk import COMPRESSION_SECONDS, compression, make_base
 from goldsmith.bake.layout import make_layout
-from goldsmith.bake.tree_changes import listing
 from goldsmith.host.files import document_digest
 from goldsmith.host.jail import Jail
-from goldsmith.host.progress import Progress
 from goldsmith.recipe.plan import Plan
 from goldsmith.settings import Settings
-from goldsmith.store.artefacts import Artefact, ArtefactStore
+from goldsmith.store.artefacts import ArtefactStore, kept
 
 KIND = "disk"
 _IMAGE = "disk.qcow2"
@@ -24,63 +21,52 @@ _CODE = tuple(
 )
 
 
-def base_disk(
-    jail: Jail,
-    plan: Plan,
-    base: BaseTree,
-    root: Path,
-    settings: Settings,
-    scratch: Path,
-    progress: Progress,
-    *,
-    epoch: int,
-) -> BaseDisk:
-    """Unpack the base tree to ``root``, an empty folder, and its disk into ``scratch``, another.
+class DiskOfBase:
+    """The disk, kept in the store where the tree is; its identifiers are those of the base: an image gets its own.
 
-    The disk is kept in the store where the tree is, and made of the tree where it is not there yet; ``epoch`` is the
-    time that it is stamped with.  Its identifiers are those of the base: an image gets its own.  Raises
-    CommandFailedError where a tool fails.
+    ``raw`` is where it is unpacked to; ``epoch`` the time that it is stamped with.
     """
-    raw, work = scratch / "base.raw", scratch / "making"
-    work.mkdir()
-    raw.touch()
-    size = plan.recipe.disk.size
-    code = {name: digest for name, digest in plan.inputs.items() if name in _CODE}
 
-    def make(folder: Path) -> None:
-        image = folder / _IMAGE
-        make_base(jail, root, work, make_layout(size, base.inputs), raw, epoch=epoch)
-        jail.run(compression(raw, "raw", image, reproducible=True), deadline=COMPRESSION_SECONDS)
-        jail.run(["chown", f"{os.getuid()}:{os.getgid()}", image], deadline=30)
+    def __init__(
+        self, jail: Jail, plan: Plan, identity: Identity, settings: Settings, scratch: Path, *, epoch: int
+    ) -> None:
+        size = plan.recipe.disk.size
+        code = {name: digest for name, digest in plan.inputs.items() if name in _CODE}
+        self._key = document_digest([identity.key, size, code]) if identity.key else None
+        self._layout = make_layout(size, identity.inputs)
+        self._jail = jail
+        self._store = ArtefactStore(settings.cache_dir / "artefacts")
+        self._epoch = epoch
+        self._work = scratch / "making"
+        self._work.mkdir()
+        self.raw = scratch / "base.raw"
+        # The caller's, though root writes it.
+        self.raw.touch()
 
-    def unpack_disk(stored: Artefact) -> None:
-        jail.run(
-            ["qemu-img", "convert", "-f", "qcow2", "-O", "raw", stored.folder / _IMAGE, raw],
-            deadline=COMPRESSION_SECONDS,
+    def find(self) -> Path | None:
+        """The compressed disk, if the store has it."""
+        found = self._store.get(KIND, self._key) if self._key else None
+        return found.folder / _IMAGE if found else None
+
+    def unpack(self, image: Path) -> None:
+        """Make ``raw`` of the compressed disk."""
+        self._jail.run(
+            ["qemu-img", "convert", "-f", "qcow2", "-O", "raw", image, self.raw], deadline=COMPRESSION_SECONDS
         )
 
-    key = document_digest([base.key, size, code]) if base.key else None
-    store = ArtefactStore(settings.cache_dir / "artefacts")
-    with ThreadPoolExecutor() as pool, progress.step("unpack the base"):
-        unpacked = pool.submit(_unpack_tree, jail, base, root)
-        stored = store.get(KIND, key) if key else None
-        if stored:
-            unpack_disk(stored)
-        unpacked.result()
-    if stored is None:
-        with progress.step("disk of the base"):
-            if key:
-                stored = store.put(KIND, key, make)
-                if not raw.stat().st_size:
-                    # Another made it meanwhile.
-                    unpack_disk(stored)
-            else:
-                make(work)
-    return BaseDisk(stored.folder / _IMAGE if stored else work / _IMAGE, raw, listing(jail, root))
+    def write(self, tree: Path) -> None:
+        """Make ``raw`` of a complete tree, in which no time is later than the epoch.
 
+        Raises CommandFailedError where a tool fails.
+        """
+        make_base(self._jail, tree, self._work, self._layout, self.raw, epoch=self._epoch)
 
-def _unpack_tree(jail: Jail, base: BaseTree, root: Path) -> None:
-    root.mkdir()
-    words = ["--numeric-owner", "--xattrs", "--xattrs-include=*", "-I", "zstd"]
-    jail.run(["tar", "-C", root, *words, "-xf", base.tar], deadline=600)
-    complete_tree(jail, root)
+    def keep(self) -> Path:
+        """``raw``, which was written, compressed."""
+
+        def make(folder: Path) -> None:
+            image = folder / _IMAGE
+            self._jail.run(compression(self.raw, "raw", image, reproducible=True), deadline=COMPRESSION_SECONDS)
+            self._jail.run(["chown", f"{os.getuid()}:{os.getgid()}", image], deadline=30)
+
+        return kept(self._store.root, KIND, self._key, make, self._work) / _IMAGE

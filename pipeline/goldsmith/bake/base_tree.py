@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +17,7 @@ from goldsmith.host.jail import Jail
 from goldsmith.host.progress import Progress
 from goldsmith.recipe.plan import Plan
 from goldsmith.settings import Settings
-from goldsmith.store.artefacts import ArtefactStore
+from goldsmith.store.artefacts import kept
 
 KIND = "tree"
 _TREE = "tree.tar.zst"
@@ -26,50 +27,56 @@ _DIB_VARIABLES = "dib-manifests/dib_environment"
 
 
 @dataclass(frozen=True)
-class BaseTree:
-    """``tar`` is a tar of the root file system, packed by zstd; ``variables`` are the shell's assignments of DIB's.
+class Identity:
+    """``inputs`` is the digest of all that decides about a base tree; ``key`` that by which the store has it.
 
-    ``inputs`` is the digest of all that decides about it; ``key`` that by which the store has it, if it keeps it.
+    None where it is not kept: the state of the package archive is not known.
     """
+
+    inputs: str
+    key: str | None
+
+
+@dataclass(frozen=True)
+class BaseTree:
+    """``tar`` is the root file system, packed by zstd or not; ``variables`` are the shell's assignments of DIB's."""
 
     tar: Path
     variables: str
-    inputs: str
-    key: str | None
+
+
+def identify(layers: Layers, archive: Archive | None, given: Mapping[str, str], *, again: bool = False) -> Identity:
+    """Which base tree it is for ``archive``, the state that the package archive is in; another one each time ``again``.
+
+    ``given`` are variables beside the plan's: the mirrors', and the time of the build.
+    """
+    suites = dict(archive.suites) if archive else {}
+    inputs = document_digest({**layers.inputs, "archive": suites, "given": dict(given)})
+    return Identity(inputs, document_digest([inputs, time.time() if again else None]) if archive else None)
 
 
 def base_tree(
     jail: Jail,
     plan: Plan,
     layers: Layers,
-    archive: Archive | None,
+    identity: Identity,
     given: Mapping[str, str],
     settings: Settings,
     scratch: Path,
     progress: Progress,
-    *,
-    again: bool = False,
+    handed: Callable[[BaseTree], None],
 ) -> BaseTree:
-    """The base tree for ``archive``, the state that the package archive is in.
+    """The base tree, kept in the store and made once for all recipes that share it.
 
-    It is kept in the store and made once for all recipes that share it.  Where the state is not known, the tree is made
-    anew and not kept.  ``given`` are variables beside the plan's: the mirrors', and the time of the build.  Raises
-    CommandFailedError where DIB fails.
+    Where it is made, ``handed`` is given it as diskimage-builder leaves it, while it is packed for the store.
+    ``scratch`` is an empty folder.  Raises CommandFailedError where DIB fails.
     """
 
     def make(folder: Path) -> None:
-        _make(jail, plan, layers, given, settings, scratch, folder, progress)
+        _make(jail, plan, layers, given, settings, scratch, folder, progress, handed)
 
-    suites = dict(archive.suites) if archive else {}
-    inputs = document_digest({**layers.inputs, "archive": suites, "given": dict(given)})
-    key = document_digest([inputs, time.time() if again else None]) if archive else None
-    if key is None:
-        folder = scratch / "base"
-        folder.mkdir()
-        make(folder)
-    else:
-        folder = ArtefactStore(settings.cache_dir / "artefacts").put(KIND, key, make).folder
-    return BaseTree(folder / _TREE, (folder / _VARIABLES).read_text(), inputs, key)
+    folder = kept(settings.cache_dir / "artefacts", KIND, identity.key, make, scratch)
+    return BaseTree(folder / _TREE, (folder / _VARIABLES).read_text())
 
 
 def _make(
@@ -81,6 +88,7 @@ def _make(
     scratch: Path,
     folder: Path,
     progress: Progress,
+    handed: Callable[[BaseTree], None],
 ) -> None:
     log_file = settings.cache_dir / "logs" / f"{plan.recipe.name}.dib.log"
     log_file.parent.mkdir(parents=True, exist_ok=True)
@@ -102,10 +110,15 @@ def _make(
             cache=cache,
             architecture=plan.recipe.bootstrapped.architecture,
             log_file=log_file,
+            initramfs=layers.reads_initramfs,
         )
-    with progress.step("keep the tree"):
+    assigned = tree.manifests / _DIB_VARIABLES
+    variables = assigned.read_text() if assigned.exists() else ""
+    (folder / _VARIABLES).write_text(variables)
+    with ThreadPoolExecutor(1) as pool:
+        taken = pool.submit(handed, BaseTree(tree.tar, variables))
         # Quick rather than small: it is read far more often than written, and sent nowhere.
-        jail.run(["zstd", "-q", "-T0", "-1", "--rm", tree.tar, "-o", folder / _TREE], deadline=600)
+        jail.run(["zstd", "-q", "-T0", "-1", tree.tar, "-o", folder / _TREE], deadline=600)
         jail.run(["chown", f"{os.getuid()}:{os.getgid()}", folder / _TREE], deadline=30)
-        variables = tree.manifests / _DIB_VARIABLES
-        (folder / _VARIABLES).write_text(variables.read_text() if variables.exists() else "")
+        taken.result()
+    jail.run(["rm", tree.tar], deadline=60)

@@ -6,14 +6,14 @@ import os
 import shutil
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from goldsmith import __version__
 from goldsmith.bake import archive as archives
 from goldsmith.bake.archive import Archive
-from goldsmith.bake.base_disk import base_disk
-from goldsmith.bake.base_tree import base_tree
+from goldsmith.bake.base import prepared
 from goldsmith.bake.disk import make_disk
 from goldsmith.bake.lay_over import lay_over
 from goldsmith.bake.layers import split
@@ -134,19 +134,18 @@ def _store(settings: Settings) -> ArtefactStore:
 def look(plan: Plan, settings: Settings, progress: Progress) -> Standing:
     """What is there already, and why it would be built; nothing is built."""
     pointer = recall(plan, settings)
-    artefact = None
-    reasons: tuple[str, ...] = ("no image of this recipe was built yet",)
-    if pointer is not None and pointer.plan_digest != plan.digest:
-        reasons = tuple(plan.differences(pointer.inputs))
-    elif pointer is not None:
-        artefact = _store(settings).get(KIND, pointer.key)
-        reasons = () if artefact else ("the image is no longer in the store, or was damaged there",)
-    if isinstance(plan.recipe.base, ImageBase):
-        # The digest of the image is an input; there is no archive beside it that moves.
-        return Standing(artefact, reasons, None)
+    # The archive answers while the image's digest is computed.
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(_archive, plan, settings)
+        artefact = None
+        reasons: tuple[str, ...] = ("no image of this recipe was built yet",)
+        if pointer is not None and pointer.plan_digest != plan.digest:
+            reasons = tuple(plan.differences(pointer.inputs))
+        elif pointer is not None:
+            artefact = _store(settings).get(KIND, pointer.key)
+            reasons = () if artefact else ("the image is no longer in the store, or was damaged there",)
     try:
-        base = plan.recipe.base
-        archive = archives.read_archive(mirrors_for(plan, settings), base.release, base.architecture)
+        archive = asked.result()
         if pointer is None or artefact is None or archive is None or pointer.suites == archive.suites:
             return Standing(artefact, reasons, archive)
         with progress.step("package index"):
@@ -159,6 +158,14 @@ def look(plan: Plan, settings: Settings, progress: Progress) -> Standing:
     if not newer:
         remember(plan, settings, pointer.key, archive.suites)
     return Standing(artefact, tuple(f"newer package: {line}" for line in newer), archive)
+
+
+def _archive(plan: Plan, settings: Settings) -> Archive | None:
+    """The state of the archive that a plan's packages come from; none for an image, whose digest is an input itself."""
+    base = plan.recipe.base
+    if isinstance(base, ImageBase):
+        return None
+    return archives.read_archive(mirrors_for(plan, settings), base.release, base.architecture)
 
 
 def mirrors_for(plan: Plan, settings: Settings, distribution: str | None = None) -> Mirrors:
@@ -206,24 +213,25 @@ def _bake(
     given = given_variables(plan, settings, epoch)
     parent = scratch_parent(settings, _WORK_SPACE)
     with root_jail(settings.base_environment) as jail, scratch_folder(parent, jail) as scratch:
-        base = base_tree(jail, plan, layers, archive, given, settings, scratch, progress, again=again)
-        root, disk, over = scratch / "root", scratch / "disk", scratch / "over"
-        disk.mkdir()
-        begun = base_disk(jail, plan, base, root, settings, disk, progress, epoch=epoch)
-        over.mkdir()
-        packages = lay_over(
-            jail,
-            plan,
-            layers,
-            root,
-            over,
-            variables=base.variables,
-            given=given,
-            log_file=settings.cache_dir / "logs" / f"{plan.recipe.name}.elements.log",
-            progress=progress,
-        )
-        layout = make_layout(plan.recipe.disk.size, plan.digest)
-        make_disk(jail, root, begun, disk, layout, folder / IMAGE, epoch=epoch, progress=progress)
+        root, begun, disk, over = (scratch / name for name in ("root", "base", "disk", "over"))
+        for each in (begun, disk, over):
+            each.mkdir()
+        with prepared(
+            jail, plan, layers, archive, given, root, settings, begun, progress, epoch=epoch, again=again
+        ) as base:
+            packages = lay_over(
+                jail,
+                plan,
+                layers,
+                root,
+                over,
+                variables=base.variables,
+                given=given,
+                log_file=settings.cache_dir / "logs" / f"{plan.recipe.name}.elements.log",
+                progress=progress,
+            )
+            layout = make_layout(plan.recipe.disk.size, plan.digest)
+            make_disk(jail, root, base.disk, disk, layout, folder / IMAGE, epoch=epoch, progress=progress)
         # Root made it; from here on it is the caller's.
         jail.run(["chown", f"{os.getuid()}:{os.getgid()}", folder / IMAGE], deadline=30)
     with progress.step("manifest"):

@@ -16,7 +16,8 @@ from goldsmith.host.jail import Jail
 #: generous: 70 s were seen with a near mirror on two cores
 BUILD_DEADLINE = 3600.0
 
-_OWN_ELEMENTS = Path(__file__).parent / "dib_elements"
+#: elements that a build is given beside the recipe's
+OWN_ELEMENTS = Path(__file__).parent / "dib_elements"
 
 
 @dataclass(frozen=True)
@@ -38,17 +39,19 @@ def build_tree(
     cache: Path,
     architecture: str,
     log_file: Path,
+    initramfs: bool = True,
 ) -> Tree:
     """Run disk-image-create in ``jail``; ``work`` is an empty folder for everything it writes.
 
-    ``environment`` holds the DIB_ variables.  Raises CommandFailedError with the end of DIB's log.
+    ``environment`` holds the DIB_ variables.  Without ``initramfs`` kernels of Debian's kin have none.  Raises
+    CommandFailedError with the end of DIB's log.
     """
     scratch = work / "dib"
     scratch.mkdir()
     tools = Path(sys.executable).parent
     variables = {
         **environment,
-        "ELEMENTS_PATH": ":".join(map(str, [*elements_path, _OWN_ELEMENTS])),
+        "ELEMENTS_PATH": ":".join(map(str, [*elements_path, OWN_ELEMENTS])),
         # DIB writes to ~/.cache; the caller's own is none of its business.
         "HOME": str(scratch),
         "TMP_DIR": str(scratch),
@@ -62,7 +65,7 @@ def build_tree(
     if packages:
         argv += ["-p", ",".join(packages)]
     jail.run(
-        [*argv, *elements, "tree-only", "one-initramfs"],
+        [*argv, *elements, "tree-only", "depmod-beside", "one-initramfs" if initramfs else "no-initramfs"],
         env={**variables, "PATH": f"{tools}:{path}"},
         cwd=work,
         deadline=BUILD_DEADLINE,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import textwrap
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -37,12 +37,12 @@ def fstab(layout: Layout) -> str:
 
 @dataclass(frozen=True)
 class BaseDisk:
-    """The disk of a base tree, without boot loaders: ``image`` as a compressed qcow2, ``raw`` the same as it is.
+    """The disk of a base tree, without boot loaders: ``image`` gives it as a compressed qcow2, ``raw`` is it as it is.
 
-    ``listing`` is of the tree that lies on it.
+    It may still be compressed while ``raw`` is read; ``image`` waits for that.  ``listing`` is of the tree on it.
     """
 
-    image: Path
+    image: Callable[[], Path]
     raw: Path
     listing: Mapping[str, Entry]
 
@@ -103,7 +103,7 @@ def make_disk(
         _make_esp(jail, tree, scratch, layout, raw, stamp)
         install_bios_boot_sector(jail, tree, scratch, raw)
     with progress.step("compressed qcow2"):
-        write_changed(jail, base.image, raw, changed_clusters(base.raw, raw), target, scratch)
+        write_changed(jail, base.image(), raw, changed_clusters(base.raw, raw), target, scratch)
 
 
 def _make_table(jail: Jail, scratch: Path, layout: Layout, raw: Path) -> None:

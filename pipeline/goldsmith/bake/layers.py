@@ -37,6 +37,8 @@ _KNOWN = frozenset({
 #: inputs of the plan that decide about the base, beside those of its elements
 _INPUTS = ("dib", "base", "packages", "mirror")
 _CODE = ("code:bake/dib.py", "code:bake/dib_elements/", "code:bake/base_tree.py", "code:bake/layers.py", "code:host/")
+#: after the one in which the initramfs is made at the latest
+_LAST_PHASES = ("block-device.d", "pre-finalise.d", "finalise.d", "cleanup.d")
 _SOURCE_SECONDS = 60.0
 
 
@@ -46,7 +48,8 @@ class Layers:
 
     ``elements`` are those that disk-image-create is given for the base, ``environment`` has the variables of that
     build, without the mirrors'; ``inputs`` are what decides about the base, the state of the archive left out;
-    ``tools`` are the programs that DIB puts into a tree for its scripts.
+    ``tools`` are the programs that DIB puts into a tree for its scripts.  ``reads_initramfs`` is whether an element of
+    the base looks for the initramfs in one of the last phases, so that it has to be there.
     """
 
     over: tuple[Element, ...]
@@ -54,6 +57,7 @@ class Layers:
     environment: Mapping[str, str]
     inputs: Mapping[str, Any]
     tools: tuple[str, ...]
+    reads_initramfs: bool
 
     def write_stubs(self, folder: Path) -> None:
         """What the build of the base is given for the elements that go over it: a search path."""
@@ -83,7 +87,12 @@ def split(plan: Plan, settings: Settings) -> Layers:
         inputs |= {f"packages:{element.name}:{path.name}": file_digest(path) for path in _package_files(element)}
     tools = {path.name for folder in below for path in (folder / "bin").glob("*")}
     return Layers(
-        over, elements, environment, {**inputs, "elements": elements, "environment": environment}, tuple(sorted(tools))
+        over,
+        elements,
+        environment,
+        {**inputs, "elements": elements, "environment": environment},
+        tuple(sorted(tools)),
+        reads_initramfs=any(map(_reads_initramfs, below)),
     )
 
 
@@ -97,6 +106,11 @@ def goes_over(element: Element) -> bool:
 def _is_of(name: str, elements: Iterable[str]) -> bool:
     kind, _, rest = name.partition(":")
     return kind == "element" and rest.partition(":")[0] in elements
+
+
+def _reads_initramfs(folder: Path) -> bool:
+    scripts = (path for phase in _LAST_PHASES for path in (folder / phase).glob("*") if path.is_file())
+    return any(re.search(r"initrd|initramfs|ramdisk", path.read_text(errors="replace")) for path in scripts)
 
 
 def _package_files(element: Element) -> Iterator[Path]:

@@ -9,16 +9,19 @@ from goldsmith.bake.layout import Layout
 from goldsmith.host.jail import Jail
 
 
-def make_root(jail: Jail, tree: Path, scratch: Path, layout: Layout, raw: Path, epoch: int) -> None:
-    """Write ``tree`` as ext4 into its partition of ``raw``.
-
-    Times after ``epoch`` (seconds) become ``epoch``, as in packages that are built reproducibly; so do all times of
-    reading and of the last change to an inode, which are the unpacking's.  Raises CommandFailedError, and HarnessError
-    where the file system is not as it was made.
-    """
+def date_back(jail: Jail, tree: Path, epoch: int) -> None:
+    """In ``tree``, make times after ``epoch`` (seconds) ``epoch``, as in packages that are built reproducibly."""
     at = f"@{epoch}"
     later: list[str | Path] = ["find", tree, "-newermt", at, "-exec", "touch", "--no-dereference", f"--date={at}"]
     jail.run([*later, "{}", "+"], deadline=300)
+
+
+def make_root(jail: Jail, tree: Path, scratch: Path, layout: Layout, raw: Path, epoch: int) -> None:
+    """Write ``tree`` as ext4 into its partition of ``raw``.
+
+    All times of reading and of the last change to an inode, which are the unpacking's, become ``epoch`` (seconds).
+    Raises CommandFailedError, and HarnessError where the file system is not as it was made.
+    """
     jail.run(
         [
             "mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, "-L", "root", "-U", layout.root_uuid,
@@ -36,5 +39,9 @@ def make_root(jail: Jail, tree: Path, scratch: Path, layout: Layout, raw: Path, 
     place = place_of(raw, layout)
     used = used_inodes(jail, place)
     debugfs(
-        jail, place, (f"sif <{inode}> {field} {at}" for inode in used for field in ("atime", "ctime")), scratch, epoch
+        jail,
+        place,
+        (f"sif <{inode}> {field} @{epoch}" for inode in used for field in ("atime", "ctime")),
+        scratch,
+        epoch,
     )

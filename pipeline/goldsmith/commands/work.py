@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from goldsmith import doctor
@@ -29,22 +30,24 @@ from goldsmith.verify.report import Report, attached
 def planned(paths: Iterable[Path], settings: Settings, progress: Progress | None = None) -> list[Plan]:
     """The plans of all recipes.  Raises one InputError with the problems of all of them, before any work starts."""
     progress = progress or Progress(quiet=True)
-    tools = doctor.image_tools(settings)
     plans: dict[str, Plan] = {}
     problems: list[Problem] = []
-    for path in paths:
-        try:
-            recipe, found = load_examined(path, settings)
-            identified = base.identified(recipe, settings, progress)
-            plan = make_plan(recipe, settings, tools, identified, found=found)
-            parse_all(plan.checks)
-            properties(plan)
-        except InputError as error:
-            problems += error.problems or [Problem(error.where or str(path), "", error.message, error.hint)]
-            continue
-        if plan.recipe.name in plans:
-            problems.append(Problem(str(path), "name", f"another of these recipes is called `{plan.recipe.name}`"))
-        plans[plan.recipe.name] = plan
+    # Programs are asked for their versions while recipes are read.
+    with ThreadPoolExecutor(1) as pool:
+        tools = pool.submit(doctor.image_tools, settings)
+        for path in paths:
+            try:
+                recipe, found = load_examined(path, settings)
+                identified = base.identified(recipe, settings, progress)
+                plan = make_plan(recipe, settings, tools.result(), identified, found=found)
+                parse_all(plan.checks)
+                properties(plan)
+            except InputError as error:
+                problems += error.problems or [Problem(error.where or str(path), "", error.message, error.hint)]
+                continue
+            if plan.recipe.name in plans:
+                problems.append(Problem(str(path), "name", f"another of these recipes is called `{plan.recipe.name}`"))
+            plans[plan.recipe.name] = plan
     if problems:
         raise InputError(problems=problems)
     return list(plans.values())

@@ -11,15 +11,16 @@ import io
 import logging
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
-
-from oslo_utils.imageutils import format_inspector
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from goldsmith.errors import InputError
 from goldsmith.host.disk_format import DiskFormat
 from goldsmith.images.headers import qcow2 as qcow
 from goldsmith.images.headers import raw, vhd, vhdx, vmdk
 from goldsmith.images.source import Source, Unsafe, opened
+
+if TYPE_CHECKING:
+    from oslo_utils.imageutils import format_inspector
 
 #: the largest file on an ext4 host, and the largest disk that a recipe may ask for
 LARGEST = 16 * 2**40
@@ -86,6 +87,9 @@ def _header(source: Source) -> Header:
 
 def _inspected(source: Source) -> str:
     """oslo.utils' name of the format, after its own safety check."""
+    # Slow to import, and most runs look at no image.
+    from oslo_utils.imageutils import format_inspector
+
     try:
         inspector = _inspector(source)
         # What is nothing else is called raw; a raw image that can boot has a partition table.
@@ -107,6 +111,8 @@ def _inspected(source: Source) -> str:
 
 def _inspector(source: Source) -> format_inspector.FileInspector | None:
     """As its ``detect_file_format``, which would read the whole of a file that ends in a footer."""
+    from oslo_utils.imageutils import format_inspector
+
     shown = cast(BinaryIO, _Shown(source))
     wrapper = format_inspector.InspectWrapper(shown)
     while wrapper.read(_CHUNK):

@@ -157,6 +157,19 @@ class ArtefactStore:
         return removed
 
 
+def kept(root: Path, kind: str, key: str | None, writer: Callable[[Path], object], scratch: Path) -> Path:
+    """The folder of an artefact in the store at ``root``, made unless it is there; without a key, one in ``scratch``.
+
+    Errors are those of ``ArtefactStore.put``.
+    """
+    if key:
+        return ArtefactStore(root).put(kind, key, writer).folder
+    folder = scratch / kind
+    folder.mkdir()
+    writer(folder)
+    return folder
+
+
 def _touch(place: Path) -> None:
     # A store that may only be read is used all the same.
     with contextlib.suppress(OSError):

@@ -17,7 +17,7 @@ from bake_help import EPOCH, make_base_disk, make_tree
 from goldsmith.bake.clusters import changed_clusters, write_changed
 from goldsmith.bake.disk import BaseDisk, make_disk
 from goldsmith.bake.layout import make_layout
-from goldsmith.bake.root_file_system import make_root
+from goldsmith.bake.root_file_system import date_back, make_root
 from goldsmith.bake.tree_changes import changes, listing
 from goldsmith.errors import CommandFailedError, InputError
 from goldsmith.host.jail import Jail, user_jail
@@ -118,6 +118,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         make_disk(jail, tree, base, scratch, LAYOUT, image, epoch=EPOCH, progress=Progress(stream=StringIO()))
         whole.touch()
         os.truncate(whole, LAYOUT.size)
+        date_back(jail, tree, EPOCH)
         make_root(jail, tree, scratch, LAYOUT, whole, EPOCH)
     _read("qemu-img", "convert", "-O", "raw", image, raw)
     return Made(tree, base, image, raw, whole)
@@ -205,18 +206,18 @@ def test_clusters_that_did_not_change_are_taken_over(made: Made) -> None:
     changed = changed_clusters(made.base.raw, made.raw)
     assert 10 < len(changed) < 400
     mapped = {}
-    for name, image in (("base", made.base.image), ("image", made.image)):
+    for name, image in (("base", made.base.image()), ("image", made.image)):
         said = json.loads(_read("qemu-img", "map", "--output=json", image))
         mapped[name] = {each["start"] for each in said if each["data"]}
     # The same bytes lie at the same place in both files.
     assert mapped["base"]
-    assert made.image.stat().st_size < made.base.image.stat().st_size + 40 * 65536
+    assert made.image.stat().st_size < made.base.image().stat().st_size + 40 * 65536
 
 
 def test_nothing_changed(jail: Jail, tmp_path: Path, made: Made) -> None:
     target = tmp_path / "same.qcow2"
-    write_changed(jail, made.base.image, made.base.raw, [], target, tmp_path)
-    assert target.read_bytes() == made.base.image.read_bytes()
+    write_changed(jail, made.base.image(), made.base.raw, [], target, tmp_path)
+    assert target.read_bytes() == made.base.image().read_bytes()
 
 
 def test_the_last_cluster_of_an_odd_disk_and_holes(jail: Jail, tmp_path: Path) -> None:

@@ -119,7 +119,7 @@ def test_a_new_version_of_a_tool(shop: Shop) -> None:
         "bake/layout.py",
         "bake/lay_over.sh",
         "bake/dib_elements/tree-only/block-device.d/10-tree-only",
-        "bake/dib_elements/one-initramfs/environment.d/10-one-initramfs.bash",
+        "bake/dib_elements/no-initramfs/environment.d/10-no-initramfs.bash",
     ],
 )
 def test_goldsmiths_own_code(shop: Shop, monkeypatch: pytest.MonkeyPatch, name: str) -> None:

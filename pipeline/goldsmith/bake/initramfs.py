@@ -1,0 +1,66 @@
+"""The initramfs of a base tree's kernels, made beside the disk of that tree.
+
+It takes as long as the disk and needs nothing of it; so a build leaves it out (element no-initramfs), and neither waits
+for the other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from goldsmith.bake import dib
+from goldsmith.bake.tree_changes import Entry, changes, listing
+from goldsmith.errors import CommandFailedError
+from goldsmith.host.jail import Jail
+from goldsmith.host.run import tail
+
+KIND = "initramfs"
+FILE = "initramfs.tar"
+CODE = ("code:bake/initramfs.py", "code:bake/initramfs.sh")
+
+_SCRIPT = Path(__file__).with_name("initramfs.sh")
+_MAKE = dib.OWN_ELEMENTS / "one-initramfs" / "finalise.d" / "00-one-initramfs"
+_PROGRAM = ("usr/sbin/update-initramfs", "sbin/update-initramfs")
+_SECONDS = 900.0
+_NO_OVERLAY = 75
+
+
+def is_wanted(tree: Path) -> bool:
+    """Whether a kernel in the tree has no initramfs, and the tree has Debian's program that makes it."""
+    boot = tree / "boot"
+    kernels = [path.name.removeprefix("vmlinuz-") for path in boot.glob("vmlinuz-*") if path.is_file()]
+    lacking = any(not (boot / f"initrd.img-{version}").exists() for version in kernels)
+    return lacking and any(os.access(tree / name, os.X_OK) for name in _PROGRAM)
+
+
+def make_beside(jail: Jail, tree: Path, scratch: Path, target: Path, *, epoch: int) -> bool:
+    """Write a tar of what the initramfs adds to ``tree`` to ``target``; the tree, which may be read meanwhile, stays.
+
+    ``scratch`` is an empty folder; ``epoch`` the time, in seconds, that files are stamped with.  False, and nothing is
+    written, where the kernel has no overlays there.  Raises CommandFailedError where the program fails.
+    """
+    return _run(jail, [_MAKE, tree, scratch, target], epoch)
+
+
+def make_within(jail: Jail, tree: Path, before: dict[str, Entry], scratch: Path, target: Path, *, epoch: int) -> None:
+    """Do it in ``tree`` itself, whose listing ``before`` that is given, and write the same tar."""
+    _run(jail, [_MAKE, tree], epoch)
+    names = scratch / "names"
+    done = changes(before, listing(jail, tree))
+    names.write_bytes(_lines(entry.path for entry in (*done.folders, *done.made)))
+    words = ["--numeric-owner", "--no-recursion", "--null", "--verbatim-files-from"]
+    jail.run(["tar", "-C", tree, *words, "--files-from", names, "-cf", target], deadline=_SECONDS)
+
+
+def _lines(paths: Iterable[str]) -> bytes:
+    return b"".join(os.fsencode(f".{path}") + b"\0" for path in sorted(paths))
+
+
+def _run(jail: Jail, words: list[Path], epoch: int) -> bool:
+    done = jail.run(["bash", _SCRIPT, *words], deadline=_SECONDS, env={"SOURCE_DATE_EPOCH": str(epoch)}, check=False)
+    if done.returncode not in (0, _NO_OVERLAY):
+        said = tail(done.stdout + done.stderr)
+        raise CommandFailedError("making the initramfs", status=f"exited {done.returncode}", tail=said)
+    return done.returncode == 0
