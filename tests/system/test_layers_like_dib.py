@@ -11,8 +11,7 @@ from plain_dib import Entry, disk_image_create, entries
 from system_help import Workshop
 
 from goldsmith.bake.archive import Archive
-from goldsmith.bake.base_disk import base_disk
-from goldsmith.bake.base_tree import base_tree
+from goldsmith.bake.base import prepared
 from goldsmith.bake.build import given_variables, look
 from goldsmith.bake.disk import make_disk
 from goldsmith.bake.ext4 import place_of, quoted
@@ -44,23 +43,22 @@ def _layered(jail: Jail, plan: Plan, workshop: Workshop, archive: Archive, folde
     scratch, root, disk, over = folder / "scratch", folder / "root", folder / "disk", folder / "over"
     for each in (scratch, disk, over):
         each.mkdir()
-    made = base_tree(jail, plan, layers, archive, given, workshop.settings, scratch, Progress())
-    base = base_disk(jail, plan, made, root, workshop.settings, disk, Progress(), epoch=archive.epoch)
-    log = folder / "elements.log"
-    lay_over(
-        jail,
-        plan,
-        layers,
-        root,
-        over,
-        variables=made.variables,
-        given=given,
-        log_file=log,
-        progress=Progress(quiet=True),
-    )
     image, raw = folder / "image.qcow2", folder / "image.raw"
     layout = make_layout(plan.recipe.disk.size, plan.digest)
-    make_disk(jail, root, base, disk, layout, image, epoch=archive.epoch, progress=Progress())
+    epoch, settings = archive.epoch, workshop.settings
+    with prepared(jail, plan, layers, archive, given, root, settings, scratch, Progress(), epoch=epoch) as base:
+        lay_over(
+            jail,
+            plan,
+            layers,
+            root,
+            over,
+            variables=base.variables,
+            given=given,
+            log_file=folder / "elements.log",
+            progress=Progress(quiet=True),
+        )
+        make_disk(jail, root, base.disk, disk, layout, image, epoch=epoch, progress=Progress())
     jail.run(["rm", "-rf", root], deadline=300)
     jail.run(["qemu-img", "convert", "-O", "raw", image, raw], deadline=600)
     return _on_disk(jail, place_of(raw, layout), folder)

@@ -212,7 +212,11 @@ def _bake(
     layers = split(plan, settings)
     given = given_variables(plan, settings, epoch)
     parent = scratch_parent(settings, _WORK_SPACE)
-    with root_jail(settings.base_environment) as jail, scratch_folder(parent, jail) as scratch:
+    with (
+        ThreadPoolExecutor(1) as pool,
+        root_jail(settings.base_environment) as jail,
+        scratch_folder(parent, jail) as scratch,
+    ):
         root, begun, disk, over = (scratch / name for name in ("root", "base", "disk", "over"))
         for each in (begun, disk, over):
             each.mkdir()
@@ -234,12 +238,16 @@ def _bake(
             make_disk(jail, root, base.disk, disk, layout, folder / IMAGE, epoch=epoch, progress=progress)
         # Root made it; from here on it is the caller's.
         jail.run(["chown", f"{os.getuid()}:{os.getgid()}", folder / IMAGE], deadline=30)
+        # Computed while the scratch folder is removed.
+        digests = pool.submit(_digests, folder / IMAGE)
     with progress.step("manifest"):
         steps = tuple(Step(name=n, seconds=round(s, 2)) for n, s in progress.finished[first_step:])
         of = plan.recipe.bootstrapped
         of_base = {"distribution": of.distribution, "release": of.release, "architecture": of.architecture}
         size = plan.recipe.disk.size
-        manifests.write(folder / MANIFEST, _manifest(plan, of_base, packages, size, folder / IMAGE, steps))
+        manifests.write(
+            folder / MANIFEST, _manifest(plan, of_base, packages, size, folder / IMAGE, digests.result(), steps)
+        )
 
 
 def _bake_offline(
@@ -275,9 +283,14 @@ def _bake_offline(
             shutil.copyfile(hive, folder / hive.name)
     steps = tuple(Step(name=n, seconds=round(s, 2)) for n, s in progress.finished[first_step:])
     of_base = {"image": origin.origin, "sha256": origin.sha256, "distribution": done.system.distribution}
-    manifest = _manifest(plan, of_base, done.packages, done.virtual_size, folder / IMAGE, steps)
+    image = folder / IMAGE
+    manifest = _manifest(plan, of_base, done.packages, done.virtual_size, image, _digests(image), steps)
     seen = {"found": dict(done.followed.properties), "lacks": done.followed.lacks}
     manifests.write(folder / MANIFEST, manifest.model_copy(update=seen))
+
+
+def _digests(image: Path) -> tuple[str, ...]:
+    return file_digests(image, "sha256", "sha512")
 
 
 def _manifest(
@@ -286,9 +299,10 @@ def _manifest(
     packages: Iterable[PackageFact],
     virtual_size: int,
     image: Path,
+    digests: tuple[str, ...],
     steps: tuple[Step, ...],
 ) -> Manifest:
-    sha256, sha512 = file_digests(image, "sha256", "sha512")
+    sha256, sha512 = digests
     return Manifest(
         name=plan.recipe.name,
         recipe_digest=plan.digest,

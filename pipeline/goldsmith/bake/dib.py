@@ -6,11 +6,14 @@ touches a loop device: of its phases up to the tar, only the block device is rep
 
 from __future__ import annotations
 
+import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from goldsmith.bake import dib_block_device
 from goldsmith.host.jail import Jail
 
 #: generous: 70 s were seen with a near mirror on two cores
@@ -18,6 +21,19 @@ BUILD_DEADLINE = 3600.0
 
 #: elements that a build is given beside the recipe's
 OWN_ELEMENTS = Path(__file__).parent / "dib_elements"
+#: What DIB starts for each piece of its own Python.  Its questions to a block device have their answers at hand.
+_INTERPRETER = """\
+#!/bin/sh
+answers=$TMP_BUILD_DIR/block-device-answers
+case ${{1-}},${{2-}},${{3-}} in
+    */dib-block-device.py,init,) exec {python} {ask} "$answers" ;;
+    */dib-block-device.py,getval,*) [ ! -e "$answers/$3" ] || exec cat "$answers/$3" ;;
+    */dib-block-device.py,umount, | */dib-block-device.py,cleanup,) exit ;;
+esac
+exec {python} "$@"
+"""
+#: that every build is given
+_BESIDE = ("tree-only", "kept-downloads", "depmod-beside")
 
 
 @dataclass(frozen=True)
@@ -49,8 +65,17 @@ def build_tree(
     scratch = work / "dib"
     scratch.mkdir()
     tools = Path(sys.executable).parent
+    kept = cache / "kept" / "-".join(environment.get(name, "") for name in ("DISTRO_NAME", "DIB_RELEASE"))
+    interpreter = scratch / "python"
+    interpreter.write_text(
+        _INTERPRETER.format(python=shlex.quote(sys.executable), ask=shlex.quote(dib_block_device.__file__))
+    )
+    interpreter.chmod(0o755)
     variables = {
         **environment,
+        "DIB_PYTHON_EXEC": str(interpreter),
+        "DIB_KEPT_DOWNLOADS": str(kept),
+        "DIB_MMDEBSTRAP_EXTRA_ARGS": " ".join([environment.get("DIB_MMDEBSTRAP_EXTRA_ARGS", ""), *_mmdebstrap(kept)]),
         "ELEMENTS_PATH": ":".join(map(str, [*elements_path, OWN_ELEMENTS])),
         # DIB writes to ~/.cache; the caller's own is none of its business.
         "HOME": str(scratch),
@@ -65,7 +90,7 @@ def build_tree(
     if packages:
         argv += ["-p", ",".join(packages)]
     jail.run(
-        [*argv, *elements, "tree-only", "depmod-beside", "one-initramfs" if initramfs else "no-initramfs"],
+        [*argv, *elements, *_BESIDE, "one-initramfs" if initramfs else "no-initramfs"],
         env={**variables, "PATH": f"{tools}:{path}"},
         cwd=work,
         deadline=BUILD_DEADLINE,
@@ -76,3 +101,13 @@ def build_tree(
     manifests = scratch / "manifests"
     jail.run(["chmod", "-R", "a+rX", manifests], deadline=60)
     return Tree(scratch / "tree.tar", manifests)
+
+
+def _mmdebstrap(kept: Path) -> list[str]:
+    """Options with which mmdebstrap takes packages and lists from ``kept``, and leaves there what it downloads."""
+    hooks = OWN_ELEMENTS / "kept-downloads"
+    if re.search(r"[^\w./+-]", f"{hooks}{kept}"):
+        # They go through two shells: with a name that these would take apart all is downloaded.
+        return []
+    run = {kind: f"--{kind}-hook='{hooks}/mmdebstrap-{kind} {kept} \"$1\"'" for kind in ("setup", "customize")}
+    return ["--skip=essential/unlink", "--skip=cleanup/apt/lists", *run.values()]

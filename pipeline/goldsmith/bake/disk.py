@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import textwrap
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -93,14 +94,16 @@ def make_disk(
         table.write_text(fstab(layout))
         jail.run(["install", "-m", "0644", table, tree / "etc/fstab"], deadline=10)
         install_grub(jail, tree, scratch, layout)
-    with progress.step("changes to the disk"):
+    with progress.step("changes to the disk"), ThreadPoolExecutor() as pool:
+        after = pool.submit(listing, jail, tree)
         # The caller's, though root writes it.
         raw.touch()
         jail.run(["cp", "--reflink=auto", "--sparse=always", base.raw, raw], deadline=COMPRESSION_SECONDS)
         _make_table(jail, scratch, layout, raw)
-        changed = changes(base.listing, listing(jail, tree))
-        change_root(jail, raw, layout, tree, changed, scratch, epoch=epoch)
-        _make_esp(jail, tree, scratch, layout, raw, stamp)
+        # Each of these writes to a part of the disk that is its own.
+        esp = pool.submit(_make_esp, jail, tree, scratch, layout, raw, stamp)
+        change_root(jail, raw, layout, tree, changes(base.listing, after.result()), scratch, epoch=epoch)
+        esp.result()
         install_bios_boot_sector(jail, tree, scratch, raw)
     with progress.step("compressed qcow2"):
         write_changed(jail, base.image(), raw, changed_clusters(base.raw, raw), target, scratch)

@@ -56,6 +56,7 @@ class Oven:
     trees: int = 0
     over: dict[str, Any] = field(default_factory=dict)
     unpacked: set[str] = field(default_factory=set)
+    keys: dict[str, str] = field(default_factory=dict)
     base: BaseDisk | None = None
     layout: Layout | None = None
     epoch: int = 0
@@ -96,6 +97,7 @@ class Oven:
     ) -> None:
         self.base = base
         self.unpacked = {path.name for path in tree.iterdir()}
+        self.keys = {path.name: path.read_text() for path in tree.glob("etc/ssh/*key")}
         self.layout, self.epoch = layout, epoch
         if self.full:
             raise HostError("no space left on device")
@@ -165,6 +167,20 @@ def test_the_disk_is_made_of_the_unpacked_tree_at_the_archives_time(oven: Oven) 
     assert oven.epoch == EPOCH
     assert oven.layout is not None
     assert oven.layout.size == 2 * 2**30
+
+
+def test_what_each_build_makes_another_is_in_the_tree_and_not_on_the_disk_of_the_base(oven: Oven) -> None:
+    now = Archive({"suite": "a" * 64}, EPOCH, "amd64")
+    secret = oven.folder / "etc/ssh/ssh_host_rsa_key"
+    secret.parent.mkdir(parents=True)
+    secret.write_text("of this build")
+    # Then the base is in the store, and the same holds.
+    for _ in range(2):
+        oven.bake(now)
+        assert oven.base is not None
+        assert "/etc/ssh" in oven.base.listing and "/etc/ssh/ssh_host_rsa_key" not in oven.base.listing
+        assert oven.keys == {"ssh_host_rsa_key": "of this build"}
+    assert oven.trees == 1
 
 
 @pytest.mark.parametrize("full", [False, True])

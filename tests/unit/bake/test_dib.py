@@ -1,5 +1,9 @@
 """What diskimage-builder is told, and what is taken from it, with a disk-image-create that only takes notes."""
 
+import os
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -65,7 +69,7 @@ def test_the_words_that_dib_gets(build: Builder, tmp_path: Path) -> None:
     output = str(tmp_path / "work/dib/tree")
     assert (tmp_path / "work/words").read_text().split("\n")[:-1] == [
         *("-n", "-a", "amd64", "-t", "tar", "-o", output, "-p", "htop,vim-tiny"),
-        *("debian-minimal", "networkd", "tree-only", "depmod-beside", "one-initramfs"),
+        *("debian-minimal", "networkd", "tree-only", "kept-downloads", "depmod-beside", "one-initramfs"),
     ]
     assert tree.tar == Path(f"{output}.tar")
     assert tree.tar.read_text() == "tree\n"
@@ -130,3 +134,63 @@ def test_manifests_can_be_read_by_the_caller(build: Builder) -> None:
     path = build().manifests / "dib-manifests/dib_environment"
     assert path.read_text() == 'declare -x DIB_A="1"\n'
     assert path.stat().st_mode & 0o044 == 0o044
+
+
+def test_downloads_are_kept_by_distribution_and_release(build: Builder, tmp_path: Path) -> None:
+    build(DISTRO_NAME="debian", DIB_MMDEBSTRAP_EXTRA_ARGS="--mine")
+    got = _variables(tmp_path)
+    assert got["DIB_KEPT_DOWNLOADS"] == f"{tmp_path}/cache/kept/debian-trixie"
+    words = got["DIB_MMDEBSTRAP_EXTRA_ARGS"]
+    assert words.startswith("--mine --skip=essential/unlink")
+    # As DIB hands them to a shell.
+    for hook in shlex.split(words)[-2:]:
+        program, kept, root = shlex.split(hook.partition("=")[2])
+        assert os.access(program, os.X_OK) and kept == got["DIB_KEPT_DOWNLOADS"] and root == "$1"
+
+
+def test_a_name_that_shells_take_apart_is_not_given_to_mmdebstrap() -> None:
+    assert dib._mmdebstrap(Path("/home/o'brien/kept")) == []
+
+
+def test_the_block_device_is_asked_once(build: Builder, tmp_path: Path) -> None:
+    # A Python that says what it is given, and answers as dib_block_device.py does.
+    python = tmp_path / "tools/python"
+    python.write_text(
+        'echo "$*" >>"$LOG"; case $1 in *dib_block_device.py) mkdir "$2"; echo img > "$2/root-label" ;; esac\n'
+    )
+    python.write_text(f"#!/bin/sh\n{python.read_text()}")
+    python.chmod(0o755)
+    build()
+    interpreter = _variables(tmp_path)["DIB_PYTHON_EXEC"]
+    log = tmp_path / "asked"
+    environment = {"PATH": os.environ["PATH"], "TMP_BUILD_DIR": str(tmp_path), "LOG": str(log)}
+
+    def ask(*words: str) -> str:
+        return subprocess.run([interpreter, *words], env=environment, capture_output=True, text=True, check=True).stdout
+
+    device = "/lib/dib-block-device.py"
+    assert ask(device, "init") == ""
+    assert ask(device, "getval", "root-label") == "img\n"
+    assert ask(device, "umount") == ask(device, "cleanup") == ""
+    assert len(log.read_text().splitlines()) == 1
+    # What was not foreseen is asked as ever, and all else is Python's.
+    ask(device, "getval", "image-path")
+    ask("-c", "print(1)")
+    assert log.read_text().splitlines()[1:] == [f"{device} getval image-path", "-c print(1)"]
+
+
+def test_the_answers_are_diskimage_builders_own(tmp_path: Path) -> None:
+    parameters = tmp_path / "parameters.yaml"
+    (tmp_path / "config.yaml").write_text(
+        "- local_loop: {name: image0}\n- mkfs: {base: image0, name: mkfs_root, mount: {mount_point: /}}\n"
+    )
+    parameters.write_text(
+        f"config: {tmp_path}/config.yaml\nimage-dir: {tmp_path}\nroot-fs-type: xfs\nroot-label: mine\n"
+        f"mount-base: {tmp_path}/mnt\nbuild-dir: {tmp_path}/build\n"
+    )
+    answers = tmp_path / "answers"
+    environment = {**os.environ, "DIB_BLOCK_DEVICE_PARAMS_YAML": str(parameters)}
+    subprocess.run([sys.executable, dib.dib_block_device.__file__, answers], env=environment, check=True)
+    found = {path.name: path.read_text() for path in answers.iterdir()}
+    assert set(found) == set(dib.dib_block_device.QUESTIONS)
+    assert found["root-label"].strip() == "mine"

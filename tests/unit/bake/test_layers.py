@@ -167,3 +167,12 @@ def test_of_the_golden_image_all_but_the_boot_loader_goes_over() -> None:
     assert own - {element.name for element in layers.over} == {"hybrid-boot"}
     assert layers.environment["DIB_APT_MINIMAL_CREATE_INTERFACES"] == "0"
     assert "DIB_NETWORKD_ADDRESSES" not in layers.environment
+
+
+def test_an_element_that_looks_for_the_initramfs_finds_it(house: House) -> None:
+    assert not house.layers().reads_initramfs
+    # Its block device's phase makes it an element of the base.
+    house.write("c/block-device.d/50-c", "#!/bin/sh\n", executable=True)
+    assert not house.layers("[a, c]").reads_initramfs
+    house.write("c/cleanup.d/99-c", "#!/bin/sh\ncp $TARGET_ROOT/boot/initrd.img* /srv\n", executable=True)
+    assert house.layers("[a, c]").reads_initramfs

@@ -1,0 +1,173 @@
+"""The elements that goldsmith gives diskimage-builder: their scripts, run as it runs them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from goldsmith.bake.dib import OWN_ELEMENTS
+from goldsmith.errors import CommandFailedError
+from goldsmith.host.jail import Jail
+
+DEPMOD = OWN_ELEMENTS / "depmod-beside"
+KEPT = OWN_ELEMENTS / "kept-downloads"
+#: takes as long as the test wants
+SLOW = """#!/bin/sh
+echo "begun $*" >> /tmp/course
+while [ ! -e /tmp/go ]; do sleep 0.05; done
+echo "ended $*" >> /tmp/course
+exit "$(cat /tmp/status)"
+"""
+
+
+class Build:
+    """A user's namespace that has /usr/sbin, /usr/local/sbin, /etc and /tmp of its own."""
+
+    def __init__(self, jail: Jail, folder: Path) -> None:
+        self.jail, self.folder = jail, folder
+        for name in ("sbin", "local", "tmp", "etc/kernel/postinst.d"):
+            (folder / name).mkdir(parents=True)
+        self.program("sbin/depmod", SLOW)
+        self.program("sbin/update-initramfs", "#!/bin/sh\n")
+        shutil.copy(DEPMOD / "pre-install.d/02-depmod-beside", folder / "tmp/before")
+        shutil.copy(DEPMOD / "post-install.d/99-depmod-beside", folder / "tmp/after")
+        (folder / "tmp/status").write_text("0")
+
+    def program(self, name: str, text: str) -> None:
+        (self.folder / name).write_text(text)
+        (self.folder / name).chmod(0o755)
+
+    def run(self, script: str) -> str:
+        places = "sbin:/usr/sbin local:/usr/local/sbin etc:/etc tmp:/tmp"
+        mounts = f'cd "$1"; for at in {places}; do mount --bind "${{at%:*}}" "${{at#*:}}"; done'
+        path = "export PATH=/usr/local/sbin:/usr/sbin:/usr/bin; cd /"
+        words = ["unshare", "--mount", "bash", "-euc", f"{mounts}; {path}; {script}", "bash", self.folder]
+        return self.jail.run(words, deadline=60).stdout
+
+
+@pytest.fixture
+def build(jail: Jail, tmp_path: Path) -> Build:
+    return Build(jail, tmp_path / "build")
+
+
+def test_depmod_runs_beside_and_is_waited_for(build: Build) -> None:
+    said = build.run(
+        "/tmp/before; depmod 6.1; depmod 6.2; cat /tmp/course 2>/dev/null | grep ended || echo none ended;"
+        "touch /tmp/go; /tmp/after; cat /tmp/course; ls /tmp /usr/local/sbin"
+    )
+    lines = said.splitlines()
+    assert lines[:5] == ["none ended", "begun 6.1", "ended 6.1", "begun 6.2", "ended 6.2"]
+    # Nothing of it is left in the tree.
+    assert "depmod-beside" not in lines and "depmod" not in lines
+
+
+def test_a_depmod_that_fails_fails_the_build(build: Build) -> None:
+    with pytest.raises(CommandFailedError):
+        build.run("echo 3 > /tmp/status; touch /tmp/go; /tmp/before; depmod 6.1; /tmp/after")
+    assert (build.folder / "tmp/depmod-beside/failed").read_text() == "depmod 6.1\n"
+
+
+@pytest.mark.parametrize("hook", ["dracut", "dkms", "none, and no update-initramfs"])
+def test_where_its_answer_is_read_at_once_it_is_waited_for(build: Build, hook: str) -> None:
+    if "none" in hook:
+        (build.folder / "sbin/update-initramfs").unlink()
+    else:
+        (build.folder / "etc/kernel/postinst.d" / hook).touch()
+    said = build.run("/tmp/before; touch /tmp/go; depmod 6.1; cat /tmp/course; /tmp/after")
+    assert said.splitlines() == ["begun 6.1", "ended 6.1"]
+
+
+def test_a_build_without_a_kernel(build: Build) -> None:
+    assert build.run("/tmp/before; /tmp/after") == ""
+
+
+class Downloads:
+    """What mmdebstrap and diskimage-builder have on the disk."""
+
+    def __init__(self, root: Path) -> None:
+        self.kept, self.tree, self.cache = root / "kept", root / "tree", root / "cache"
+        self.archives = self.cache / "apt/debian"
+        self.archives.mkdir(parents=True)
+        self.tree.mkdir()
+
+    def write(self, *names: str) -> None:
+        for name in names:
+            path = self.tree / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(name)
+
+    def hook(self, kind: str) -> None:
+        subprocess.run([KEPT / f"mmdebstrap-{kind}", self.kept, self.tree], check=True)
+
+    def script(self, name: str) -> None:
+        environment = {
+            **os.environ,
+            "DIB_KEPT_DOWNLOADS": str(self.kept),
+            "DIB_IMAGE_CACHE": str(self.cache),
+            "DISTRO_NAME": "debian",
+            "TARGET_ROOT": str(self.tree),
+        }
+        # Not everybody who tests may be root, and nothing here needs it.
+        sudo = self.cache / "bin/sudo"
+        sudo.parent.mkdir(exist_ok=True)
+        sudo.write_text('#!/bin/sh\nexec "$@"\n')
+        sudo.chmod(0o755)
+        environment["PATH"] = f"{sudo.parent}:{environment['PATH']}"
+        subprocess.run([KEPT / name], check=True, env=environment)
+
+    def names(self, folder: Path) -> list[str]:
+        return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+
+
+@pytest.fixture
+def downloads(tmp_path: Path) -> Downloads:
+    return Downloads(tmp_path)
+
+
+def test_the_first_build_finds_nothing(downloads: Downloads) -> None:
+    downloads.hook("setup")
+    downloads.script("extra-data.d/10-kept-downloads")
+    assert downloads.names(downloads.tree / "var/cache/apt/archives") == []
+    assert downloads.names(downloads.archives) == []
+
+
+def test_the_next_finds_what_the_first_has_downloaded(downloads: Downloads, tmp_path: Path) -> None:
+    downloads.hook("setup")
+    lists = "var/lib/apt/lists"
+    downloads.write("var/cache/apt/archives/dash_1_amd64.deb", f"{lists}/host_dists_trixie_InRelease", f"{lists}/lock")
+    downloads.hook("customize")
+    # Packages are no part of the tree; lists are read on.
+    assert downloads.names(downloads.tree / "var/cache/apt/archives") == []
+    assert downloads.names(downloads.tree / lists) == ["host_dists_trixie_InRelease", "lock"]
+    downloads.write(f"{lists}/host_dists_trixie-security_InRelease")
+    downloads.script("root.d/76-kept-downloads")
+    (downloads.archives / "linux_2_amd64.deb").write_text("2")
+    (downloads.archives / "lock").touch()
+    downloads.script("block-device.d/05-kept-downloads")
+
+    following = Downloads(tmp_path / "following")
+    following.kept = downloads.kept
+    following.hook("setup")
+    found = following.names(following.tree / "var/cache/apt/archives")
+    assert found == ["dash_1_amd64.deb", "linux_2_amd64.deb"]
+    assert following.names(following.tree / lists) == [
+        "host_dists_trixie-security_InRelease",
+        "host_dists_trixie_InRelease",
+    ]
+    following.script("extra-data.d/10-kept-downloads")
+    assert following.names(following.archives) == ["dash_1_amd64.deb", "linux_2_amd64.deb"]
+
+
+def test_what_apt_has_removed_of_the_lists_is_there_again(downloads: Downloads) -> None:
+    lists = downloads.tree / "var/lib/apt/lists"
+    downloads.write("var/lib/apt/lists/host_dists_trixie-security_InRelease")
+    downloads.script("root.d/76-kept-downloads")
+    shutil.rmtree(lists)
+    downloads.hook("setup")
+    (lists / "host_dists_trixie-security_InRelease").unlink()
+    downloads.hook("customize")
+    assert downloads.names(lists) == ["host_dists_trixie-security_InRelease"]
