@@ -21,6 +21,7 @@ from goldsmith.bake.layout import make_layout
 from goldsmith.bake.offline import session as offline
 from goldsmith.bake.remembered import recall, remember
 from goldsmith.bake.scratch import is_littered, scratch_folder, scratch_parent, sweep
+from goldsmith.bake.steady import steadily
 from goldsmith.boot.accelerator import choose
 from goldsmith.errors import HostError
 from goldsmith.host.apt_sources import Mirrors, host_mirrors
@@ -78,7 +79,8 @@ def build(
     finds the properties that follow from what is on the disk of a base image.  Raises
     InputError if the archive lacks the release or a base image does not take the elements, HostError where the host
     lacks root, space or the network, CommandFailedError where DIB, a script or a tool fails.  A build that is killed
-    leaves no mount, process or half-written image, and the next one removes its scratch folder.
+    leaves no mount, process or half-written image, and the next one removes its scratch folder.  What the bake takes
+    from the store, and another changes or removes meanwhile, is made anew, and the bake with it, once.
     """
     _tidy(settings, progress)
     standing = look(plan, settings, progress)
@@ -97,15 +99,20 @@ def build(
     artefact = store.put(
         KIND,
         key,
-        lambda folder: _bake(
-            plan,
-            standing.archive,
+        lambda folder: steadily(
+            lambda: _bake(
+                plan,
+                standing.archive,
+                settings,
+                progress,
+                folder,
+                again=again,
+                recover_registry=recover_registry,
+                follow=follow,
+            ),
+            folder,
             settings,
             progress,
-            folder,
-            again=again,
-            recover_registry=recover_registry,
-            follow=follow,
         ),
     )
     remember(plan, settings, key, suites)

@@ -1,0 +1,214 @@
+"""Flipped, truncated or removed, before a run or in its middle: parts of the store are made anew and never used."""
+
+from __future__ import annotations
+
+import io
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import test_bake
+from bake_help import EPOCH, make_plan
+from test_bake import Oven
+
+from goldsmith import cli
+from goldsmith.bake import base_disk
+from goldsmith.bake import build as bake
+from goldsmith.bake.archive import Archive
+from goldsmith.bake.build import Built, Standing
+from goldsmith.errors import CommandFailedError, HarnessError
+from goldsmith.host.progress import Progress
+from goldsmith.store.artefacts import ArtefactStore
+from goldsmith.store.watch import ChangedError
+
+pytestmark = test_bake.pytestmark
+oven = test_bake.oven
+
+
+def flip(path: Path) -> None:
+    """A bit in the middle, until the kernel's clock for files has ticked."""
+    before = path.stat()
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    while path.stat().st_ctime_ns == before.st_ctime_ns:
+        path.write_bytes(content)
+
+
+DAMAGES: dict[str, Callable[[Path], None]] = {
+    "flipped": flip,
+    "truncated": lambda path: os.truncate(path, path.stat().st_size // 2),
+    "removed": Path.unlink,
+    "all of it removed": lambda path: shutil.rmtree(path.parent),
+}
+PARTS = {"tree": "tree/*/tree.tar.zst", "disk": "disk/*/disk.qcow2", "image": "image/*/image.qcow2"}
+
+
+@dataclass
+class Kitchen:
+    """Real base tree and base disk, of a pretended diskimage-builder; ``meanwhile`` is called where they are used."""
+
+    oven: Oven
+    monkeypatch: pytest.MonkeyPatch
+    meanwhile: list[Callable[[], None]] = field(default_factory=list)
+    disks: int = 0
+    images: int = 0
+    said: io.StringIO = field(default_factory=io.StringIO)
+
+    def __post_init__(self) -> None:
+        make_base, lay_over, make_disk = base_disk.make_base, self.oven.lay_over, self.oven.make_disk
+
+        def count(*words: object, **named: object) -> None:
+            self.disks += 1
+            make_base(*words, **named)  # type: ignore[arg-type]
+
+        def over(*words: object, **named: object) -> object:
+            if self.meanwhile:
+                self.meanwhile.pop(0)()
+            return lay_over(*words, **named)  # type: ignore[arg-type]
+
+        def image(*words: object, **named: object) -> None:
+            self.images += 1
+            make_disk(*words, **named)  # type: ignore[arg-type]
+
+        standing = Standing(None, ("no image of this recipe was built yet",), Archive({"s": "a" * 64}, EPOCH, "amd64"))
+        self.monkeypatch.setattr(base_disk, "make_base", count)
+        self.monkeypatch.setattr(bake, "lay_over", over)
+        self.monkeypatch.setattr(bake, "make_disk", image)
+        self.monkeypatch.setattr(bake, "require_space", lambda *words: None)
+        self.monkeypatch.setattr(bake, "look", lambda *words: standing)
+
+    @property
+    def store(self) -> ArtefactStore:
+        return ArtefactStore(self.oven.settings.cache_dir / "artefacts")
+
+    def build(self, of_image: str = "1") -> Built:
+        """``of_image`` is an input of the image, not of its base."""
+        return bake.build(make_plan(of_image=of_image), self.oven.settings, Progress(stream=self.said))
+
+    def part(self, name: str) -> Path:
+        (found,) = self.store.root.glob(PARTS[name])
+        return found
+
+    @property
+    def made(self) -> tuple[int, int, int]:
+        return self.oven.trees, self.disks, self.images
+
+    def require_sound(self) -> None:
+        """All that the store has is whole, and nothing half-written lies beside it."""
+        stored = self.store.stored()
+        assert {each.kind for each in stored} == {"tree", "disk", "image"}
+        assert all(self.store.get(each.kind, each.digest) for each in stored)
+        assert list(self.store.root.glob("*/.part-*")) == []
+        assert self.oven.unpacked == test_bake.TREE
+
+
+@pytest.fixture
+def kitchen(oven: Oven, monkeypatch: pytest.MonkeyPatch) -> Kitchen:
+    return Kitchen(oven, monkeypatch)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(("part", "made"), [("tree", (2, 1, 2)), ("disk", (1, 2, 2)), ("image", (1, 1, 2))])
+def test_what_was_damaged_before_is_made_anew(
+    kitchen: Kitchen, part: str, damage: str, made: tuple[int, int, int]
+) -> None:
+    first = kitchen.build()
+    DAMAGES[damage](kitchen.part(part))
+    second = kitchen.build("1" if part == "image" else "2")
+    assert not second.cached
+    assert second.image.read_bytes() == Path("/etc/hostname").read_bytes()
+    assert second.manifest.sha256 == first.manifest.sha256
+    assert kitchen.made == made
+    kitchen.require_sound()
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(("part", "made"), [("tree", (2, 1, 2)), ("disk", (1, 2, 2))])
+def test_what_is_damaged_in_the_middle_is_made_anew(
+    kitchen: Kitchen, part: str, damage: str, made: tuple[int, int, int]
+) -> None:
+    kitchen.meanwhile.append(lambda: DAMAGES[damage](kitchen.part(part)))
+    built = kitchen.build()
+    assert f"the base {part} was changed or removed while the bake used it; once more" in kitchen.said.getvalue()
+    assert kitchen.made == made
+    assert {path.name for path in built.image.parent.iterdir()} == {bake.IMAGE, bake.MANIFEST, "artefact.json"}
+    # The steps are those of the bake that counts.
+    assert [step.name for step in built.manifest.steps].count("unpack the base") == 1
+    kitchen.require_sound()
+    assert kitchen.build().cached
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_disk_that_was_made_of_a_damaged_tree_is_not_kept(
+    kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch, damage: str
+) -> None:
+    make_base, damages = base_disk.make_base, [damage]
+
+    def damaged(*words: object, **named: object) -> None:
+        if damages:
+            DAMAGES[damages.pop()](kitchen.part("tree"))
+        make_base(*words, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(base_disk, "make_base", damaged)
+    kitchen.build()
+    assert kitchen.made == (2, 2, 1)
+    kitchen.require_sound()
+
+
+def test_gc_of_all_in_the_middle_of_a_build(
+    kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GOLDSMITH_CACHE", str(kitchen.oven.settings.cache_dir))
+
+    def collect() -> None:
+        assert cli.main(["gc", "--all"]) == 0
+
+    kitchen.meanwhile.append(collect)
+    built = kitchen.build()
+    said = capsys.readouterr().out
+    assert "tree " in said and "disk " in said
+    assert "the base tree and the base disk were changed or removed" in kitchen.said.getvalue()
+    assert kitchen.made == (2, 2, 2)
+    kitchen.require_sound()
+    # Afterwards it is nobody's, and goes.
+    assert cli.main(["gc", "--all"]) == 0
+    assert not built.image.exists()
+
+
+def test_a_failure_because_of_it_is_none(kitchen: Kitchen) -> None:
+    def fail() -> None:
+        kitchen.part("disk").unlink()
+        raise CommandFailedError("qemu-img convert", status="exited 1", tail="Could not open")
+
+    kitchen.meanwhile.append(fail)
+    kitchen.build()
+    assert kitchen.made == (1, 2, 1)
+    kitchen.require_sound()
+
+
+@pytest.mark.parametrize("trouble", [CommandFailedError("tar", status="exited 2"), KeyboardInterrupt()])
+def test_a_failure_that_has_another_cause_passes_through(kitchen: Kitchen, trouble: BaseException) -> None:
+    def fail() -> None:
+        raise trouble
+
+    kitchen.meanwhile.append(fail)
+    with pytest.raises(type(trouble)) as caught:
+        kitchen.build()
+    assert caught.value is trouble
+    assert kitchen.made == (1, 1, 0)
+    assert "once more" not in kitchen.said.getvalue()
+
+
+def test_at_most_once_more(kitchen: Kitchen) -> None:
+    kitchen.meanwhile += [lambda: flip(kitchen.part("disk"))] * 2
+    with pytest.raises(HarnessError, match=r"the base disk was changed or removed .* twice") as caught:
+        kitchen.build()
+    assert not isinstance(caught.value, ChangedError)
+    assert str(kitchen.oven.settings.cache_dir) in str(caught.value) and "leave the cache alone" in str(caught.value)
+    assert kitchen.images == 2
+    assert [each.kind for each in kitchen.store.stored() if each.kind == "image"] == []
+    kitchen.build()
+    kitchen.require_sound()
