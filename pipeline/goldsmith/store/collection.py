@@ -46,8 +46,8 @@ class Collected:
 def items(settings: Settings) -> list[Item]:
     """What the cache has and can do without, that first which was used least lately.
 
-    These are artefacts, downloaded bases, downloaded packages, and proofs.  All else in a cache is one file for each
-    recipe, image or console that is named, written over, and small.
+    These are artefacts, downloaded bases, downloaded packages, proofs and other verdicts.  All else in a cache is
+    small, or there once for each recipe and image that has a name, and written over.
     """
     store = ArtefactStore(settings.cache_dir / "artefacts")
     found = [
