@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +29,7 @@ from goldsmith.host.files import document_digest, file_digests, require_space
 from goldsmith.host.jail import root_jail
 from goldsmith.host.progress import Progress
 from goldsmith.images.base import obtained, working_copy
+from goldsmith.recipe.differences import because
 from goldsmith.recipe.model import ImageBase
 from goldsmith.recipe.plan import Plan
 from goldsmith.settings import Settings
@@ -88,7 +89,7 @@ def build(
         return _built(standing.artefact, cached=True)
     suites = dict(standing.archive.suites) if standing.archive else {}
     # Built again on request, the image gets a key of its own: what is in the store is never changed.
-    key = document_digest([plan.digest, suites, time.time() if again else None])
+    key = image_key(plan, suites, time.time() if again else None)
     store = _store(settings)
     if artefact := store.get(KIND, key):
         # The recipe is again what it was for an earlier image, and the archive has not moved since.
@@ -96,6 +97,8 @@ def build(
         return _built(artefact, cached=True)
     require_space(scratch_parent(settings, _WORK_SPACE), _WORK_SPACE, "building the image")
     require_space(settings.cache_dir, _STORE_SPACE, "keeping the image")
+    for line in because(plan.recipe.name, "built", standing.reasons):
+        progress.note(line)
     artefact = store.put(
         KIND,
         key,
@@ -117,6 +120,11 @@ def build(
     )
     remember(plan, settings, key, suites)
     return _built(artefact, cached=False, reasons=standing.reasons)
+
+
+def image_key(plan: Plan, suites: Mapping[str, str], again: float | None = None) -> str:
+    """By which the store has the plan's image of an archive in that state; ``again`` is the time of one on request."""
+    return document_digest([plan.digest, dict(suites), again])
 
 
 def _tidy(settings: Settings, progress: Progress) -> None:

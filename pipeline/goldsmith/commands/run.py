@@ -62,6 +62,7 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
 def _run(plan: Plan, context: Context, *, again: bool, recover_registry: bool) -> tuple[dict[str, Any], str, ExitCode]:
     from goldsmith.commands import proofs, verification, work
     from goldsmith.commands.verify import exit_code
+    from goldsmith.recipe.differences import because
     from goldsmith.verify.report import as_text
 
     name, target = plan.recipe.name, str(plan.recipe.source or plan.recipe.name)
@@ -76,6 +77,8 @@ def _run(plan: Plan, context: Context, *, again: bool, recover_registry: bool) -
     report = proofs.proof(plan, built.manifest, context.settings)
     fresh = again or report is None or report.status != "pass"
     if report is None or fresh:
+        for line in because(name, "verified", proofs.why_unproven(plan, built.manifest, context.settings)):
+            context.progress.note(line)
         # What failed is looked at again: it is on the way to be published.
         report = verification.verified(plan, built, target, context, again=True).report
     folder = verification.reports_folder(name, context.settings)

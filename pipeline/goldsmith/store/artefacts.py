@@ -99,6 +99,10 @@ class ArtefactStore:
             artefact = self._verified_or_removed(place)
         return _handed_out(artefact) if artefact else None
 
+    def holds(self, kind: str, digest: str) -> bool:
+        """Whether an artefact is there, unread: ``get`` may find it damaged."""
+        return (self._place(kind, digest) / _RECORD).is_file()
+
     def _verified_or_removed(self, place: Path) -> Artefact | None:
         """Under the lock: another process may have removed or replaced what was seen to be damaged."""
         artefact = _verified(place)
