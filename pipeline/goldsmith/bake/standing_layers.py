@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from goldsmith.bake import base_disk, base_tree, build
+from goldsmith.bake import base_disk, base_tree, build, initramfs
 from goldsmith.bake.archive import Archive
 from goldsmith.bake.layers import split
 from goldsmith.host.files import document_digest
@@ -13,7 +14,7 @@ from goldsmith.recipe.plan import Plan
 from goldsmith.settings import Settings
 from goldsmith.store.artefacts import ArtefactStore
 
-TREE, DISK, ELEMENTS = "base tree", "base disk", "elements"
+TREE, INITRAMFS, DISK, ELEMENTS = "base tree", "initramfs", "base disk", "elements"
 
 
 @dataclass(frozen=True)
@@ -37,19 +38,22 @@ def standing_layers(plan: Plan, archive: Archive | None, settings: Settings) -> 
     over = tuple(element.name for element in layers.over)
     if archive is None:
         # A tree of an archive whose state is not known is not kept.
-        return Layer(TREE, False), Layer(DISK, False), Layer(ELEMENTS, False, over)
+        return (*(Layer(name, False) for name in (TREE, INITRAMFS, DISK)), Layer(ELEMENTS, False, over))
     store = ArtefactStore(settings.cache_dir / "artefacts")
-    suites = dict(archive.suites)
-    given = build.given_variables(plan, settings, archive.epoch)
-    # As base_tree and base_disk have it; a test holds them against what a build leaves in the store.
-    inputs = document_digest({**layers.inputs, "archive": suites, "given": given})
-    tree = document_digest([inputs, None])
-    code = {name: digest for name, digest in plan.inputs.items() if name in base_disk._CODE}
-    disk = document_digest([tree, plan.recipe.disk.size, code])
+    identity = base_tree.identify(layers, archive, build.given_variables(plan, settings, archive.epoch))
+    assert identity.key
+    # As base and base_disk have it; a test holds them against what a build leaves in the store.
+    disk = document_digest([identity.key, plan.recipe.disk.size, _code(plan, base_disk._CODE)])
+    started = document_digest([identity.key, _code(plan, initramfs.CODE)])
     # The recipe may be again what it was for an earlier image: then that one is taken, and no layer made.
-    whole = store.holds(build.KIND, build.image_key(plan, suites))
+    whole = store.holds(build.KIND, build.image_key(plan, archive.suites))
     return (
-        Layer(TREE, whole or store.holds(base_tree.KIND, tree)),
+        Layer(TREE, whole or store.holds(base_tree.KIND, identity.key)),
+        Layer(INITRAMFS, whole or store.holds(initramfs.KIND, started)),
         Layer(DISK, whole or store.holds(base_disk.KIND, disk)),
         Layer(ELEMENTS, whole, over),
     )
+
+
+def _code(plan: Plan, names: Collection[str]) -> dict[str, str]:
+    return {name: digest for name, digest in plan.inputs.items() if name in names}

@@ -19,10 +19,10 @@ NAME = "plan"
 SUMMARY = "what would be built, verified and published, and why; changes nothing"
 DESCRIPTION = """\
 Check recipes completely, as every other command does first, and say what `goldsmith run` would do with each: whether
-its image must be built, because of which input, and which of its layers (base tree, base disk, elements) the store has;
-whether it must be verified; whether it would be published; which properties it has and who says so (an element, the
-disk, the recipe); with --cloud also what would change in each cloud: bytes, and properties to add (+), change (~) and
-remove (-).
+its image must be built, because of which input, and which of its layers (base tree, its initramfs and disk, elements)
+the store has; whether it must be verified; whether it would be published; which properties it has and who says so (an
+element, the disk, the recipe); with --cloud also what would change in each cloud: bytes, and properties to add (+),
+change (~) and remove (-).
 
 With --why all inputs that differ are named, those of the checks too: an element's file, a parameter, a package's
 version, a tool's, a file of goldsmith itself."""

@@ -23,7 +23,7 @@ pytestmark = test_bake.pytestmark
 oven = test_bake.oven
 NOW = Archive({"suite": "a" * 64}, EPOCH, "amd64")
 LATER = Archive({"suite": "b" * 64}, EPOCH + 86400, "amd64")
-NAMES = ("base tree", "base disk", "elements")
+NAMES = ("base tree", "initramfs", "base disk", "elements")
 
 
 @pytest.fixture
@@ -42,22 +42,23 @@ def kept(oven: Oven, plan: Plan, archive: Archive | None = NOW) -> tuple[bool, .
 
 
 def test_of_an_empty_store_nothing_is_kept(oven: Oven) -> None:
-    assert kept(oven, make_plan()) == (False, False, False)
+    assert kept(oven, make_plan()) == (False, False, False, False)
     assert not (oven.settings.cache_dir / "artefacts").exists()
 
 
 @pytest.mark.parametrize(
     ("differs", "archive", "expected"),
     [
-        ({"an_elements_file": "2"}, NOW, (True, True, False)),
-        ({"recipe": {"disk": {"size": "2GiB"}}, "disk": "2"}, NOW, (True, False, False)),
-        ({"code:bake/ext4.py": "2"}, NOW, (True, False, False)),
-        ({"tool:mke2fs": "2"}, NOW, (False, False, False)),
-        ({"environment": {"DIB_OF_MINE": "1"}, "parameters": "2"}, NOW, (False, False, False)),
-        ({}, LATER, (False, False, False)),
-        ({"an_elements_file": "2"}, None, (False, False, False)),
+        ({"an_elements_file": "2"}, NOW, (True, True, True, False)),
+        ({"recipe": {"disk": {"size": "2GiB"}}, "disk": "2"}, NOW, (True, True, False, False)),
+        ({"code:bake/ext4.py": "2"}, NOW, (True, True, False, False)),
+        ({"code:bake/initramfs.sh": "2"}, NOW, (True, False, True, False)),
+        ({"tool:mke2fs": "2"}, NOW, (False, False, False, False)),
+        ({"environment": {"DIB_OF_MINE": "1"}, "parameters": "2"}, NOW, (False, False, False, False)),
+        ({}, LATER, (False, False, False, False)),
+        ({"an_elements_file": "2"}, None, (False, False, False, False)),
         # The very image is there.
-        ({}, NOW, (True, True, True)),
+        ({}, NOW, (True, True, True, True)),
     ],
 )
 def test_what_differs_decides_which_layers_are_kept(
@@ -71,17 +72,17 @@ def test_a_build_makes_what_was_said(built: Oven, differs: Mapping[str, Any]) ->
     plan = make_plan(**differs)
     store = built.settings.cache_dir / "artefacts"
     before = set(store.glob("*/[0-9a-f]*"))
-    tree, disk, _ = kept(built, plan)
+    tree, started, disk, _ = kept(built, plan)
     bake.build(plan, built.settings, Progress(quiet=True))
     made = [path.parent.name for path in store.glob("*/[0-9a-f]*") if path not in before]
-    assert ("tree" not in made, "disk" not in made) == (tree, disk)
-    assert kept(built, plan) == (True, True, True)
+    assert tuple(kind not in made for kind in ("tree", "initramfs", "disk")) == (tree, started, disk)
+    assert kept(built, plan) == (True, True, True, True)
 
 
 def test_what_went_is_not_kept(built: Oven) -> None:
     (tree,) = (built.settings.cache_dir / "artefacts/tree").glob("[0-9a-f]*")
     shutil.rmtree(tree)
-    assert kept(built, make_plan(an_elements_file="2")) == (False, True, False)
+    assert kept(built, make_plan(an_elements_file="2")) == (False, True, True, False)
 
 
 def test_a_base_that_is_an_image_has_no_such_layers(oven: Oven, tmp_path: Path) -> None:

@@ -213,7 +213,7 @@ def test_a_failure_that_has_another_cause_passes_through(kitchen: Kitchen, troub
 
 
 def test_at_most_once_more(warm: Kitchen) -> None:
-    warm.meanwhile += [lambda: flip(warm.part("tree"))] * 2
+    warm.meanwhile += [lambda: flip(warm.part("disk")), lambda: flip(warm.part("tree"))]
     with pytest.raises(HarnessError, match=r"the base tree was changed or removed .* twice") as caught:
         warm.build()
     assert not isinstance(caught.value, ChangedError)

@@ -205,14 +205,16 @@ def test_plan_says_which_layers_would_be_made(world: World, capsys: Captured) ->
     layers = document["build"]["layers"]
     assert [(layer["name"], layer["kept"]) for layer in layers] == [
         ("base tree", False),
+        ("initramfs", False),
         ("base disk", False),
         ("elements", False),
     ]
-    assert layers[2]["elements"] == ["marked"]
+    assert layers[3]["elements"] == ["marked"]
     assert cli.main(["plan", recipe]) == 0
     said = capsys.readouterr().out.splitlines()
     place = said.index("  layers    base tree: made anew")
-    assert said[place + 1 : place + 3] == [
+    assert said[place + 1 : place + 4] == [
+        "            initramfs: made anew",
         "            base disk: made anew",
         "            elements: marked: made anew",
     ]
