@@ -35,6 +35,7 @@ from goldsmith.commands import (
 )
 from goldsmith.commands.context import Context
 from goldsmith.errors import CommandFailedError, ExitCode, GoldsmithError, InputError
+from goldsmith.host.files import is_full, room_hint
 from goldsmith.host.progress import Progress
 from goldsmith.settings import Settings, from_environment
 
@@ -164,7 +165,9 @@ def _explain(error: BaseException) -> tuple[str, int]:
     if isinstance(error, ModuleNotFoundError) and not (error.name or "").startswith("goldsmith"):
         return f"the Python module {error.name} is not installed\n  hint: run setup/prepare", ExitCode.HOST
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror, ExitCode.HOST
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+        hint = f"\n  hint: {room_hint(from_environment().cache_dir)}" if is_full(error) else ""
+        return f"{text}{hint}", ExitCode.HOST
     name = type(error).__name__
     return (
         f"internal error: {name}: {error}\n  hint: run it again with -v for the traceback, and report it",

@@ -10,8 +10,7 @@ from cloud_images import image
 
 from goldsmith.bake.build import IMAGE, KIND, MANIFEST
 from goldsmith.bake.remembered import remember
-from goldsmith.commands import work
-from goldsmith.commands.proofs import keep_proof
+from goldsmith.commands import proofs, work
 from goldsmith.settings import from_environment
 from goldsmith.store import manifest as manifests
 from goldsmith.store.artefacts import ArtefactStore
@@ -53,5 +52,7 @@ def proven(
         verdicts=made.verdicts,
         seconds=1,
     )
-    keep_proof(plan, report, manifest, settings)
+    about = proofs.About.proof_of(plan, report.sha256, manifest)
+    proofs.keep(about, report, plan.recipe.name, settings)
+    proofs.remember_proof(plan, about, settings)
     return recipe

@@ -86,7 +86,7 @@ def server(bench: Bench) -> Server:
     after, conf = _read(bench, bake.image, "qcow2", f"{CONFIG}/SYSTEM", CLOUDBASE)
     untouched = bench.folder / "untouched.qcow2"
     subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", base, untouched], check=True)
-    control = bench.workshop.goldsmith("verify", untouched, "--recipe", recipe)
+    control = bench.workshop.goldsmith("verify", untouched, "--recipe", recipe, "--again")
     return Server(bake, (before, after), conf, control)
 
 

@@ -70,7 +70,11 @@ def test_result_is_text_or_one_document(monkeypatch: pytest.MonkeyPatch, capsys:
         (HostError("no QEMU", hint="install it"), 3, "goldsmith: no QEMU\n  hint: install it\n"),
         (HarnessError("the jail ended"), 3, "goldsmith: the jail ended\n"),
         (PermissionError(13, "Permission denied", "/x"), 3, "goldsmith: /x: Permission denied\n"),
-        (OSError(28, "No space left on device"), 3, "goldsmith: No space left on device\n"),
+        (
+            OSError(28, "No space left on device"),
+            3,
+            "goldsmith: No space left on device\n  hint: free some space, or set",
+        ),
         (
             ModuleNotFoundError("No module named 'yaml'", name="yaml"),
             3,

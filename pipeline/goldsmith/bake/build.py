@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +21,7 @@ from goldsmith.bake.layout import make_layout
 from goldsmith.bake.offline import session as offline
 from goldsmith.bake.remembered import recall, remember
 from goldsmith.bake.scratch import is_littered, scratch_folder, scratch_parent, sweep
+from goldsmith.bake.steady import steadily
 from goldsmith.boot.accelerator import choose
 from goldsmith.errors import HostError
 from goldsmith.host.apt_sources import Mirrors, host_mirrors
@@ -28,6 +29,7 @@ from goldsmith.host.files import document_digest, file_digests, require_space
 from goldsmith.host.jail import root_jail
 from goldsmith.host.progress import Progress
 from goldsmith.images.base import obtained, working_copy
+from goldsmith.recipe.differences import because
 from goldsmith.recipe.model import ImageBase
 from goldsmith.recipe.plan import Plan
 from goldsmith.settings import Settings
@@ -78,7 +80,8 @@ def build(
     finds the properties that follow from what is on the disk of a base image.  Raises
     InputError if the archive lacks the release or a base image does not take the elements, HostError where the host
     lacks root, space or the network, CommandFailedError where DIB, a script or a tool fails.  A build that is killed
-    leaves no mount, process or half-written image, and the next one removes its scratch folder.
+    leaves no mount, process or half-written image, and the next one removes its scratch folder.  What the bake takes
+    from the store, and another changes or removes meanwhile, is made anew, and the bake with it, once.
     """
     _tidy(settings, progress)
     standing = look(plan, settings, progress)
@@ -86,7 +89,7 @@ def build(
         return _built(standing.artefact, cached=True)
     suites = dict(standing.archive.suites) if standing.archive else {}
     # Built again on request, the image gets a key of its own: what is in the store is never changed.
-    key = document_digest([plan.digest, suites, time.time() if again else None])
+    key = image_key(plan, suites, time.time() if again else None)
     store = _store(settings)
     if artefact := store.get(KIND, key):
         # The recipe is again what it was for an earlier image, and the archive has not moved since.
@@ -94,22 +97,34 @@ def build(
         return _built(artefact, cached=True)
     require_space(scratch_parent(settings, _WORK_SPACE), _WORK_SPACE, "building the image")
     require_space(settings.cache_dir, _STORE_SPACE, "keeping the image")
+    for line in because(plan.recipe.name, "built", standing.reasons):
+        progress.note(line)
     artefact = store.put(
         KIND,
         key,
-        lambda folder: _bake(
-            plan,
-            standing.archive,
+        lambda folder: steadily(
+            lambda: _bake(
+                plan,
+                standing.archive,
+                settings,
+                progress,
+                folder,
+                again=again,
+                recover_registry=recover_registry,
+                follow=follow,
+            ),
+            folder,
             settings,
             progress,
-            folder,
-            again=again,
-            recover_registry=recover_registry,
-            follow=follow,
         ),
     )
     remember(plan, settings, key, suites)
     return _built(artefact, cached=False, reasons=standing.reasons)
+
+
+def image_key(plan: Plan, suites: Mapping[str, str], again: float | None = None) -> str:
+    """By which the store has the plan's image of an archive in that state; ``again`` is the time of one on request."""
+    return document_digest([plan.digest, dict(suites), again])
 
 
 def _tidy(settings: Settings, progress: Progress) -> None:

@@ -11,9 +11,10 @@ from goldsmith.commands.context import Context, Outcome
 NAME = "gc"
 SUMMARY = "bring the cache down to a size: what was used least lately goes first"
 DESCRIPTION = """\
-Remove images of the store and downloaded bases from the cache until it is no larger than --size: what was used least
-lately goes first, and nothing that was used within --unused, which a run that goes on may be about to open.  All of it
-can be made or fetched again; published images in images/, proofs and reports are never touched.
+Remove images and their bases, downloads (bases, packages) and proofs from the cache until it is no larger than --size:
+what was used least lately goes first, and nothing that was used within --unused, which a run that goes on may be about
+to open.  All of it can be made or fetched again, and a build whose base goes under it makes it again; published images
+in images/ and the last report of each image are never touched.
 
     goldsmith gc --dry-run
     goldsmith gc --size 5GiB --unused 6h

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import dataclasses
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +19,13 @@ NAME = "plan"
 SUMMARY = "what would be built, verified and published, and why; changes nothing"
 DESCRIPTION = """\
 Check recipes completely, as every other command does first, and say what `goldsmith run` would do with each: whether
-its image must be built, and because of which input; whether it must be verified; whether it would be published;
-which properties it has and who says so (an element, the disk, the recipe);
-with --cloud also what would change in each cloud: bytes, and properties to add (+), change (~) and remove (-).
+its image must be built, because of which input, and which of its layers (base tree, its initramfs and disk, elements)
+the store has; whether it must be verified; whether it would be published; which properties it has and who says so (an
+element, the disk, the recipe); with --cloud also what would change in each cloud: bytes, and properties to add (+),
+change (~) and remove (-).
 
 With --why all inputs that differ are named, those of the checks too: an element's file, a parameter, a package's
 version, a tool's, a file of goldsmith itself."""
-
-#: of the reasons, how many are shown without --why
-_SHOWN = 5
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -57,12 +56,14 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
 
 
 def _document(plan: Plan, standing: Standing, context: Context) -> dict[str, Any]:
+    from goldsmith.bake.standing_layers import standing_layers
     from goldsmith.commands import proofs, work
 
     build = standing.artefact is None or bool(standing.reasons)
     published = False
     unproven = ["its image must be built first"]
     manifest = None
+    layers = standing_layers(plan, standing.archive, context.settings) if build else ()
     if not build:
         manifest = work.built(plan, standing).manifest
         unproven = proofs.why_unproven(plan, manifest, context.settings)
@@ -79,7 +80,11 @@ def _document(plan: Plan, standing: Standing, context: Context) -> dict[str, Any
             for name, each in proofs.described(plan, manifest).items()
         },
         "checks": [f"{check.element}/{check.id}" for check in plan.checks],
-        "build": {"needed": build, "reasons": list(standing.reasons)},
+        "build": {
+            "needed": build,
+            "reasons": list(standing.reasons),
+            "layers": [dataclasses.asdict(layer) for layer in layers],
+        },
         "verify": {"needed": bool(unproven), "reasons": unproven},
         "publish": {"needed": not published, "target": str(context.settings.images_dir / f"{plan.recipe.name}.qcow2")},
     }
@@ -93,6 +98,7 @@ def _text(document: dict[str, Any], *, why: bool) -> str:
         f"  checks    {len(document['checks'])}",
         f"  build     {'yes' if build['needed'] else 'no, the image is there and current'}",
         *_reasons(build["reasons"], why=why),
+        *_layers(build["layers"]),
         f"  verify    {'yes' if verify['needed'] else 'no, these checks passed on this image'}",
         *_reasons(verify["reasons"], why=why),
         f"  publish   {'to' if publish['needed'] else 'no, it is in'} {publish['target']}",
@@ -109,8 +115,13 @@ def _text(document: dict[str, Any], *, why: bool) -> str:
 
 
 def _reasons(reasons: list[str], *, why: bool) -> Iterator[str]:
-    shown = reasons if why or len(reasons) <= _SHOWN else reasons[: _SHOWN - 1]
-    for reason in shown:
+    from goldsmith.recipe.differences import shortened
+
+    for reason in reasons if why else shortened(reasons, "--why names them"):
         yield f"              {reason}"
-    if len(shown) < len(reasons):
-        yield f"              and {len(reasons) - len(shown)} more: --why names them"
+
+
+def _layers(layers: list[dict[str, Any]]) -> Iterator[str]:
+    for index, layer in enumerate(layers):
+        over = f": {', '.join(layer['elements'])}" if layer["elements"] else ""
+        yield f"  {'' if index else 'layers':<9} {layer['name']}{over}: {'kept' if layer['kept'] else 'made anew'}"

@@ -22,6 +22,11 @@ says so.  An image that fails a check is not published, and the other recipes go
 
 def configure(parser: argparse.ArgumentParser) -> None:
     arguments.recipes(parser)
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="build and boot even where nothing changed; to boot alone: goldsmith verify RECIPE --again",
+    )
     arguments.recovery(parser)
     arguments.clouds(parser)
     arguments.method(parser)
@@ -36,10 +41,10 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
     signer, look = of_clouds(args)
     documents, texts, codes = [], [], []
     plans = work.planned(args.recipes, context.settings, context.progress)
-    if not all(work.is_published(plan, context.settings) for plan in plans):
+    if args.again or not all(work.is_published(plan, context.settings) for plan in plans):
         work.require_host(context)
     for plan in plans:
-        document, text, code = _run(plan, context, recover_registry=args.recover_registry)
+        document, text, code = _run(plan, context, again=args.again, recover_registry=args.recover_registry)
         if args.cloud and code == ExitCode.GOOD:
             from goldsmith.commands import clouds
 
@@ -54,13 +59,14 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
     return Outcome({"recipes": documents}, "\n".join(texts), max(codes))
 
 
-def _run(plan: Plan, context: Context, *, recover_registry: bool) -> tuple[dict[str, Any], str, ExitCode]:
+def _run(plan: Plan, context: Context, *, again: bool, recover_registry: bool) -> tuple[dict[str, Any], str, ExitCode]:
     from goldsmith.commands import proofs, verification, work
     from goldsmith.commands.verify import exit_code
+    from goldsmith.recipe.differences import because
     from goldsmith.verify.report import as_text
 
     name, target = plan.recipe.name, str(plan.recipe.source or plan.recipe.name)
-    built = work.build(plan, context, recover_registry=recover_registry)
+    built = work.build(plan, context, again=again, recover_registry=recover_registry)
     sha256 = built.manifest.sha256
     document: dict[str, Any] = {
         "name": name,
@@ -69,9 +75,12 @@ def _run(plan: Plan, context: Context, *, recover_registry: bool) -> tuple[dict[
         "reasons": list(built.reasons),
     }
     report = proofs.proof(plan, built.manifest, context.settings)
-    fresh = report is None or report.status != "pass"
+    fresh = again or report is None or report.status != "pass"
     if report is None or fresh:
-        report = verification.verified(plan, built, target, context)
+        for line in because(name, "verified", proofs.why_unproven(plan, built.manifest, context.settings)):
+            context.progress.note(line)
+        # What failed is looked at again: it is on the way to be published.
+        report = verification.verified(plan, built, target, context, again=True).report
     folder = verification.reports_folder(name, context.settings)
     document |= {"verified": fresh, "status": report.status, "report": report.model_dump(mode="json")}
     if report.status != "pass":

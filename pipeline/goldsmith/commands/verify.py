@@ -26,6 +26,9 @@ machine is what Nova makes of the image's properties.  The image itself is never
     goldsmith verify some.qcow2 --recipe recipes/debian-13.yaml  another image, by the recipe's checks
     goldsmith verify some.qcow2                                  any image: does it boot, come to rest, go off again?
 
+Where all that decides was asked before (the image, the checks and their code, the firmwares, the machine with QEMU's
+version), the report of then is the answer, red or green; one in which a check could not be evaluated is none.
+
 Ends 1 when a check failed and 3 when one could not be evaluated."""
 
 _EXIT: dict[Status, ExitCode] = {"pass": ExitCode.GOOD, "fail": ExitCode.CHECK_FAILED, "broken": ExitCode.HOST}
@@ -58,6 +61,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
     )
     arguments.shape(parser)
     arguments.console_rules(parser)
+    parser.add_argument("--again", action="store_true", help="boot it even where all of this was verified before")
     parser.add_argument(
         "--debug",
         action="store_true",
@@ -103,15 +107,22 @@ def execute(args: argparse.Namespace, context: Context) -> Outcome:
     )
     if plan:
         image = work.existing(plan, context) if is_recipe else args.target
-        report = verification.verified(plan, image, target, context, part, args.recipe)
+        answer = verification.verified(plan, image, target, context, part, args.recipe, again=args.again)
     else:
-        report = verification.verified_alone(args.target, target, context, part)
+        answer = verification.verified_alone(args.target, target, context, part, again=args.again)
+    report = answer.report
     folder = verification.reports_folder(report.name, context.settings)
     for _, name, path in wanted:
         if path:
             files.copy(folder / name, path)
-    document = {**report.model_dump(mode="json"), "status": report.status, "artefacts": str(folder)}
-    text = f"{as_text(report)}report.html, junit.xml, consoles and screens: {folder}"
+    document = {
+        **report.model_dump(mode="json"),
+        "status": report.status,
+        "artefacts": str(folder),
+        "kept": answer.kept,
+    }
+    kept = f"{answer.note}\n" if answer.kept else ""
+    text = f"{as_text(report)}{kept}report.html, junit.xml, consoles and screens: {folder}"
     return Outcome(document, text, exit_code(report))
 
 

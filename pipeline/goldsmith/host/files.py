@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
@@ -14,7 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-from goldsmith.errors import HostError
+from goldsmith.errors import CommandFailedError, HostError
+
+#: what the kernel says of a disk, or of a user's share of it, that is full
+FULL = (errno.ENOSPC, errno.EDQUOT)
+#: a tool on a disk with less than that free may say anything
+_NO_ROOM = 2**20
 
 
 @contextlib.contextmanager
@@ -93,5 +99,38 @@ def require_space(folder: Path, needed: int, what: str) -> None:
         raise HostError(
             f"{what} needs {needed / 2**30:.1f} GiB and {free / 2**30:.1f} GiB are free",
             where=str(folder),
-            hint="free some space, or set GOLDSMITH_WORK, GOLDSMITH_CACHE or GOLDSMITH_IMAGES to a larger disk",
+            hint=room_hint(),
         )
+
+
+def room_hint(cache: Path | None = None) -> str:
+    """What to do about a full disk."""
+    return (
+        "free some space, or set GOLDSMITH_WORK, GOLDSMITH_CACHE or GOLDSMITH_IMAGES to a larger disk; "
+        f"'goldsmith gc' brings the cache {f'({cache}) ' if cache else ''}down to a size, with --all to nothing"
+    )
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether an error is that a disk is full, said by the kernel or by a tool."""
+    if isinstance(error, OSError):
+        return error.errno in FULL
+    # A tool of the C library says it so; in another language it goes unseen here.
+    texts = [os.strerror(number) for number in FULL]
+    return isinstance(error, CommandFailedError) and any(text in error.tail for text in texts)
+
+
+@contextlib.contextmanager
+def disk_errors(place: Path, cache: Path) -> Iterator[None]:
+    """Raise HostError where the body fails because a disk is full; ``place`` lies in ``cache``, and is written to."""
+    try:
+        yield
+    except CommandFailedError as error:
+        if not is_full(error) and shutil.disk_usage(cache).free >= _NO_ROOM:
+            raise
+        # Which disk, that of the cache or of the scratch space, stands in the command.
+        raise HostError(f"a disk is full\n  {error}", hint=room_hint(cache)) from error
+    except OSError as error:
+        if not is_full(error):
+            raise
+        raise HostError("the disk is full", where=str(error.filename or place), hint=room_hint(cache)) from error

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 #: inputs that are a version, not a digest
 _VERSIONS = ("dib", "tool:")
+#: of many reasons, how many lines are shown
+SHOWN = 5
 
 
 def describe(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
@@ -22,6 +24,21 @@ def describe(old: Mapping[str, str], new: Mapping[str, str]) -> list[str]:
             continue
         lines.append(_line(key, old.get(key), new.get(key)))
     return sorted(set(lines))
+
+
+def shortened(reasons: Sequence[str], more: str) -> list[str]:
+    """At most ``SHOWN`` lines; where there are more reasons the last says how many, and ``more`` how to see them."""
+    if len(reasons) <= SHOWN:
+        return list(reasons)
+    return [*reasons[: SHOWN - 1], f"and {len(reasons) - SHOWN + 1} more: {more}"]
+
+
+def because(name: str, done: str, reasons: Sequence[str]) -> list[str]:
+    """Why something is ``done`` with an image, as lines of progress; without a reason it was asked for."""
+    lines = shortened(reasons or ["it was asked for (--again)"], "goldsmith plan --why")
+    if len(lines) == 1:
+        return [f"{name}: {done} because: {lines[0]}"]
+    return [f"{name}: {done} because:", *(f"  {line}" for line in lines)]
 
 
 def _elements(inputs: Mapping[str, str]) -> set[str]:

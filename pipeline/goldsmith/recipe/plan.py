@@ -18,7 +18,7 @@ from goldsmith.recipe.model import ImageBase, Recipe
 from goldsmith.recipe.windows import PlannedEntry, PlannedIni
 from goldsmith.settings import Settings
 
-__all__ = ["Plan", "PlannedCheck", "PlannedElement", "PlannedEntry", "PlannedIni", "make_plan"]
+__all__ = ["Plan", "PlannedCheck", "PlannedElement", "PlannedEntry", "PlannedIni", "check_inputs", "make_plan"]
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 #: packages whose code decides what is in an image, and those that decide what is said of it
@@ -105,7 +105,7 @@ def make_plan(
     inputs = _image_inputs(recipe, found, settings, tools or {})
     if base_sha256:
         inputs["base:sha256"] = base_sha256
-    checks_inputs = _check_inputs(found.checks)
+    checks_inputs = check_inputs(found.checks)
     return Plan(
         recipe=recipe,
         elements=tuple(found.elements),
@@ -154,7 +154,8 @@ def _image_inputs(recipe: Recipe, found: Findings, settings: Settings, tools: Ma
     return dict(sorted(inputs.items()))
 
 
-def _check_inputs(checks: Iterable[PlannedCheck]) -> dict[str, str]:
+def check_inputs(checks: Iterable[PlannedCheck] = ()) -> dict[str, str]:
+    """What decides about verdicts, beside the image and the machine: the checks, and the code that evaluates them."""
     inputs = {f"check:{check.element}:{check.id}": document_digest(check.spec) for check in checks}
     inputs.update(_code(_CHECK_CODE))
     return dict(sorted(inputs.items()))

@@ -1,9 +1,11 @@
 """Artefacts that can be made again, kept by the digest of the inputs that made them.
 
 Layout below the cache: ``artefacts/KIND/DIGEST/`` holds the files and ``artefact.json`` with each file's sha256 and
-size; ``.part-DIGEST-*`` is one being written; ``.lock-DIGEST`` is held while writing; ``artefact.json`` is as old as
-the artefact's last use.  The folder gets its name in one
-step when all is on disk, so a killed writer leaves only a ``.part-*`` that nobody takes for an artefact.
+size; ``.part-DIGEST-*`` is one being written or removed; ``.lock-DIGEST`` is held meanwhile; ``artefact.json`` is as
+old as the artefact's last use.  The folder gets its name in one step when all is on disk, so a killed writer leaves
+only a ``.part-*`` that nobody takes for an artefact.
+
+Locks stay when their artefact goes: who waits at one that was removed and who makes it anew would both have it.
 """
 
 from __future__ import annotations
@@ -12,16 +14,18 @@ import contextlib
 import fcntl
 import os
 import re
+import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from goldsmith.errors import HarnessError
-from goldsmith.host.files import file_digest, locked, sync
+from goldsmith.host.files import disk_errors, file_digest, locked, sync
+from goldsmith.store.watch import Stamp, Stamps, hand_out, require_unchanged, unchanged
 
 _RECORD = "artefact.json"
 _KIND = re.compile(r"[a-z][a-z0-9-]*")
@@ -56,12 +60,17 @@ class Artefact:
 
     folder: Path
     sha256: Mapping[str, str]
+    stamps: Stamps = field(default_factory=dict, compare=False, repr=False)
 
     def file(self, name: str) -> Path:
         """Path of one of its files; raises HarnessError where the artefact has none of that name."""
         if name not in self.sha256:
             raise HarnessError(f"the artefact holds no {name}", where=str(self.folder))
         return self.folder / name
+
+    def unchanged(self) -> bool:
+        """Whether its files are still those that were verified, by their inodes: nothing is read."""
+        return unchanged(self.stamps)
 
 
 class ArtefactStore:
@@ -83,11 +92,16 @@ class ArtefactStore:
         place = self._place(kind, digest)
         if artefact := _verified(place):
             _touch(place)
-            return artefact
+            return _handed_out(artefact)
         if not place.exists():
             return None
-        with locked(self._lock_path(place)):
-            return self._verified_or_removed(place)
+        with disk_errors(place, self.root.parent), locked(self._lock_path(place)):
+            artefact = self._verified_or_removed(place)
+        return _handed_out(artefact) if artefact else None
+
+    def holds(self, kind: str, digest: str) -> bool:
+        """Whether an artefact is there, unread: ``get`` may find it damaged."""
+        return (self._place(kind, digest) / _RECORD).is_file()
 
     def _verified_or_removed(self, place: Path) -> Artefact | None:
         """Under the lock: another process may have removed or replaced what was seen to be damaged."""
@@ -124,27 +138,40 @@ class ArtefactStore:
         """Return the artefact, made by ``writer`` unless it is there.
 
         ``writer`` gets an empty folder to fill with plain files.  Where another process writes the same artefact,
-        this waits and returns that one.  An exception of ``writer`` passes through and leaves nothing.
+        this waits and returns that one.  An exception of ``writer`` passes through and leaves nothing; a disk that is
+        full is a HostError.  Raises ChangedError, and keeps nothing, where something changed that was handed out to a
+        watch that is open (``goldsmith.store.watch``).
         """
         place = self._place(kind, digest)
-        with locked(self._lock_path(place)):
-            if artefact := self._verified_or_removed(place):
+        with disk_errors(place, self.root.parent), locked(self._lock_path(place)):
+            artefact = self._verified_or_removed(place)
+            if artefact:
                 _touch(place)
-                return artefact
-            part = Path(tempfile.mkdtemp(prefix=f".part-{digest}-", dir=place.parent))
-            try:
+            else:
+                artefact = self._written(place, writer)
+        return _handed_out(artefact)
+
+    def _written(self, place: Path, writer: Callable[[Path], object]) -> Artefact:
+        """Under the lock, where nothing is."""
+        part = Path(tempfile.mkdtemp(prefix=f".part-{place.name}-", dir=place.parent))
+        try:
+            # Here too: when the part is gone nobody can see that the disk was full.
+            with disk_errors(place, self.root.parent):
                 writer(part)
-                facts = {name: _Fact(sha256=file_digest(path), size=path.stat().st_size) for name, path in _files(part)}
-                if not facts:
-                    raise HarnessError("nothing was written", where=str(place))
-                (part / _RECORD).write_text(_Record(files=facts).model_dump_json(indent=2))
-                _flush(part)
-                part.chmod(0o755)
-                part.rename(place)
-                sync(place.parent)
-            finally:
-                shutil.rmtree(part, ignore_errors=True)
-        return Artefact(place, {name: fact.sha256 for name, fact in facts.items()})
+            require_unchanged()
+            stamps = {name: Stamp.of(path) for name, path in _files(part)}
+            facts = {name: _Fact(sha256=file_digest(part / name), size=stamp.size) for name, stamp in stamps.items()}
+            if not facts:
+                raise HarnessError("nothing was written", where=str(place))
+            (part / _RECORD).write_text(_Record(files=facts).model_dump_json(indent=2))
+            _flush(part)
+            part.chmod(0o755)
+            part.rename(place)
+            sync(place.parent)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+        sha256 = {name: fact.sha256 for name, fact in facts.items()}
+        return Artefact(place, sha256, {place / name: stamp for name, stamp in stamps.items()})
 
     def sweep(self) -> list[Path]:
         """Remove what killed writers left; what is being written now is left alone.  Returns what was removed."""
@@ -177,9 +204,12 @@ def _touch(place: Path) -> None:
 
 
 def _bury(place: Path) -> None:
-    """Under the lock: renamed first, as a removal that is killed half-way must not leave something under that name."""
-    grave = Path(tempfile.mkdtemp(prefix=f".part-{place.name}-", dir=place.parent))
-    place.rename(grave / "removed")
+    """Under the lock: renamed first, as a removal that is killed half-way must not leave something under that name.
+
+    Nothing is made for that: on a disk that is full it would fail, and nobody could make room.
+    """
+    grave = place.with_name(f".part-{place.name}-removed-{secrets.token_hex(4)}")
+    place.rename(grave)
     shutil.rmtree(grave)
 
 
@@ -203,15 +233,22 @@ def _files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _verified(place: Path) -> Artefact | None:
+    stamps = {}
     try:
         record = _Record.model_validate_json((place / _RECORD).read_bytes())
         for name, fact in record.files.items():
             path = place / name
-            if path.stat().st_size != fact.size or file_digest(path) != fact.sha256:
+            stamps[path] = Stamp.of(path)
+            if stamps[path].size != fact.size or file_digest(path) != fact.sha256:
                 return None
     except (OSError, ValidationError):
         return None
-    return Artefact(place, {name: fact.sha256 for name, fact in record.files.items()})
+    return Artefact(place, {name: fact.sha256 for name, fact in record.files.items()}, stamps)
+
+
+def _handed_out(artefact: Artefact) -> Artefact:
+    hand_out(artefact.folder.parent.name, artefact.stamps)
+    return artefact
 
 
 def _flush(folder: Path) -> None:

@@ -21,10 +21,11 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from goldsmith.errors import HostError, InputError
 from goldsmith.host.deadline import Deadline
-from goldsmith.host.files import file_digest, locked, require_space, sync, write_text
+from goldsmith.host.files import FULL, file_digest, locked, require_space, room_hint, sync, write_text
 from goldsmith.host.progress import Progress
 from goldsmith.settings import Settings
 from goldsmith.store.http import Transient, get
+from goldsmith.store.watch import Stamp, hand_out
 
 #: seconds for one file, however large
 DOWNLOAD_SECONDS = 6 * 3600.0
@@ -84,7 +85,7 @@ def downloaded(
             if file_digest(target) == sha256:
                 # When it was used last: see goldsmith.store.collection.
                 os.utime(target)
-                return target
+                return _handed_out(target)
             progress.note(f"{target}: was damaged, and is fetched again")
             target.unlink()
         transfer = _Transfer(url, folder / f"{sha256}.part", pause)
@@ -103,6 +104,12 @@ def downloaded(
         transfer.part.rename(target)
         transfer.note.unlink(missing_ok=True)
         sync(folder)
+        return _handed_out(target)
+
+
+def _handed_out(target: Path) -> Path:
+    # Without its times: another who uses it touches it.  Whoever reads it compares its digest afterwards.
+    hand_out("download", {target: Stamp.of(target).without_times})
     return target
 
 
@@ -197,9 +204,9 @@ def _disk_errors(transfer: _Transfer) -> Iterator[None]:
     except OSError as error:
         if isinstance(error, requests.RequestException):
             raise
-        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        if error.errno in (*FULL, errno.EFBIG):
             # What fills a disk is of no use to anybody on it.
             transfer.forget()
         free = shutil.disk_usage(transfer.part.parent).free / 2**30
         text = f"cannot be written: {error.strerror} ({free:.1f} GiB are free)"
-        raise HostError(text, where=str(transfer.part), hint="set GOLDSMITH_CACHE to a larger disk") from error
+        raise HostError(text, where=str(transfer.part), hint=room_hint()) from error

@@ -118,6 +118,27 @@ def test_the_bake_gets_the_archives_state(bakery: Bakery) -> None:
     assert set(archive.suites) == {f"{bakery.mirror.url}/dists/{suite}" for suite in (RELEASE, f"{RELEASE}-updates")}
 
 
+def test_a_build_says_why(bakery: Bakery) -> None:
+    bakery.build(make_plan(**{"element:a:install.d/50-a": "1"}))
+    assert "test: built because: no image of this recipe was built yet\n" in bakery.said.getvalue()
+    bakery.said.truncate(0)
+    bakery.build(make_plan(**{"element:a:install.d/50-a": "2"}))
+    assert "test: built because: element a: install.d/50-a changed\n" in bakery.said.getvalue()
+    bakery.said.truncate(0)
+    bakery.build(make_plan(**{"element:a:install.d/50-a": "2"}))
+    assert "because" not in bakery.said.getvalue()
+    bakery.build(make_plan(**{"element:a:install.d/50-a": "2"}), again=True)
+    assert "test: built because: it was asked for (--again)\n" in bakery.said.getvalue()
+
+
+def test_of_many_reasons_a_few_are_said(bakery: Bakery) -> None:
+    bakery.build(make_plan())
+    bakery.said.truncate(0)
+    bakery.build(make_plan(**{f"tool:t{number}": "1" for number in range(9)}))
+    said = [line.strip("\0 ") for line in bakery.said.getvalue().splitlines() if "..." not in line]
+    assert said == ["test: built because:", *(f"t{n}: added" for n in range(4)), "and 5 more: goldsmith plan --why"]
+
+
 def test_look_builds_nothing(bakery: Bakery) -> None:
     standing = look(make_plan(), bakery.settings, Progress(stream=bakery.said))
     assert standing.artefact is None

@@ -185,6 +185,45 @@ def test_plan_says_why_it_would_be_verified(world: World, capsys: Captured) -> N
     assert all(line in said for line in found) and "more:" not in said
 
 
+def test_run_says_why_it_verifies(world: World, capsys: Captured) -> None:
+    recipe = world.recipe()
+    assert cli.main(["run", recipe]) == 0
+    assert "small: verified because: no image of this recipe was verified yet\n" in capsys.readouterr().err
+    (world.folder / "elements/marked/checks.yaml").write_text(CHECKS.replace("/etc/mark", "/etc/other"))
+    assert cli.main(["run", recipe]) == 0
+    assert "small: verified because: element marked: check mark changed\n" in capsys.readouterr().err
+    assert cli.main(["run", recipe]) == 0
+    assert "because" not in capsys.readouterr().err
+    assert cli.main(["run", recipe, "--again"]) == 0
+    assert "small: verified because: it was asked for (--again)\n" in capsys.readouterr().err
+
+
+def test_plan_says_which_layers_would_be_made(world: World, capsys: Captured) -> None:
+    recipe = world.recipe()
+    assert cli.main(["plan", "--json", recipe]) == 0
+    (document,) = json.loads(capsys.readouterr().out)["recipes"]
+    layers = document["build"]["layers"]
+    assert [(layer["name"], layer["kept"]) for layer in layers] == [
+        ("base tree", False),
+        ("initramfs", False),
+        ("base disk", False),
+        ("elements", False),
+    ]
+    assert layers[3]["elements"] == ["marked"]
+    assert cli.main(["plan", recipe]) == 0
+    said = capsys.readouterr().out.splitlines()
+    place = said.index("  layers    base tree: made anew")
+    assert said[place + 1 : place + 4] == [
+        "            initramfs: made anew",
+        "            base disk: made anew",
+        "            elements: marked: made anew",
+    ]
+    assert cli.main(["build", recipe]) == 0
+    capsys.readouterr()
+    assert cli.main(["plan", "--json", recipe]) == 0
+    assert json.loads(capsys.readouterr().out)["recipes"][0]["build"]["layers"] == []
+
+
 def test_build_again_builds(world: World, capsys: Captured) -> None:
     recipe = world.recipe()
     for words in ([], [], ["--again"]):

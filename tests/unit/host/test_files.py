@@ -1,5 +1,6 @@
 """Files are whole or absent."""
 
+import errno
 import hashlib
 import json
 import multiprocessing
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from goldsmith.errors import HostError
+from goldsmith.errors import CommandFailedError, HostError
 from goldsmith.host import files
 
 
@@ -105,3 +106,26 @@ def test_space_is_measured_where_the_folder_will_be(tmp_path: Path) -> None:
         files.require_space(tmp_path / "not" / "yet", 2**60, "a galaxy")
     assert caught.value.where == str(tmp_path / "not" / "yet")
     assert "GOLDSMITH_WORK" in (caught.value.hint or "")
+
+
+@pytest.mark.parametrize(
+    ("error", "full"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), True),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), True),
+        (OSError(errno.EIO, "Input/output error"), False),
+        (CommandFailedError("tar", status="exited 2", tail="tar: x: Cannot write: No space left on device"), True),
+        (CommandFailedError("tar", status="exited 2", tail="tar: x: Cannot open"), False),
+        (ValueError("No space left on device"), False),
+    ],
+)
+def test_a_full_disk_is_told_from_other_mishaps(tmp_path: Path, error: Exception, full: bool) -> None:
+    assert files.is_full(error) is full
+    with pytest.raises(HostError if full else type(error)) as caught, files.disk_errors(tmp_path / "x", tmp_path):
+        raise error
+    assert (caught.value is error) is not full
+    if isinstance(caught.value, HostError) and full:
+        assert "disk is full" in caught.value.message
+        assert "goldsmith gc" in (caught.value.hint or "") and str(tmp_path) in (caught.value.hint or "")
+        if isinstance(error, CommandFailedError):
+            assert error.tail in caught.value.message

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -108,6 +110,73 @@ def test_a_download_that_is_fetched_stays(settings: Settings) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert collect(items(settings), 0, 100.0, dry_run=False).removed == ()
     assert part.exists()
+
+
+def packages(settings: Settings) -> Path:
+    """Downloaded packages, as old as the archive says, and the lock of who fetches."""
+    folder = settings.cache_dir / "dib/apt/debian"
+    folder.mkdir(parents=True)
+    for name in ("a_1_amd64.deb", "b_1_amd64.deb"):
+        (folder / name).write_bytes(bytes(SIZE))
+        os.utime(folder / name, (5.0, 5.0))
+    (settings.cache_dir / "dib/list").write_bytes(bytes(SIZE))
+    (settings.cache_dir / "dib.lock").touch()
+    return folder
+
+
+def test_packages_are_one_item_as_old_as_what_was_fetched_last(store: ArtefactStore, settings: Settings) -> None:
+    before = time.time() - 1
+    folder = packages(settings)
+    put(store, "a", 10.0)
+    first, second = items(settings)
+    assert [first.name, second.name] == [f"image {'a' * 12}", "package downloads"]
+    assert (second.size, second.used > before) == (3 * SIZE, True)
+    assert names(collect([first, second], 0, before, dry_run=False)) == ["a"]
+    assert folder.exists()
+    assert collect(items(settings), 0, time.time() + 1, dry_run=False).freed == 3 * SIZE
+    # A build that waits for the lock has made the folder already.
+    assert list((settings.cache_dir / "dib").iterdir()) == []
+    assert items(settings) == []
+
+
+@pytest.mark.parametrize("meanwhile", ["a build fetches", "a build fetched"])
+def test_packages_that_a_build_takes_stay(settings: Settings, meanwhile: str) -> None:
+    folder = packages(settings)
+    found = items(settings)
+    with (settings.cache_dir / "dib.lock").open("a") as lock:
+        if meanwhile == "a build fetches":
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        else:
+            while items(settings)[0].used == found[0].used:
+                (folder / "c_1_amd64.deb").write_bytes(b"")
+        assert collect(found, 0, time.time() + 1, dry_run=False).removed == ()
+    assert len(list(folder.iterdir())) in (2, 3)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root, which a user gets by sudo")
+def test_packages_that_root_fetched_are_removed_by_root(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(path)
+
+    packages(settings)
+    monkeypatch.setattr("goldsmith.store.collection.shutil", SimpleNamespace(rmtree=refuse))
+    assert collect(items(settings), 0, time.time() + 1, dry_run=False).freed == 3 * SIZE
+    assert list((settings.cache_dir / "dib").iterdir()) == []
+
+
+def test_proofs_go_too_and_reports_stay(settings: Settings) -> None:
+    for path, used in (("proofs/a.json", 10.0), ("proofs/b.json", 20.0), ("reports/small/report.json", 5.0)):
+        file = settings.cache_dir / path
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(bytes(SIZE))
+        os.utime(file, (used, used))
+    found = items(settings)
+    assert [item.name for item in found] == ["proof a", "proof b"]
+    os.utime(settings.cache_dir / "proofs/a.json", (15.0, 15.0))
+    assert [item.name for item in collect(found, 0, 100.0, dry_run=False).removed] == ["proof b"]
+    (settings.cache_dir / "proofs/a.json").unlink()
+    assert collect(found, 0, 100.0, dry_run=False).removed == ()
+    assert (settings.cache_dir / "reports/small/report.json").exists()
 
 
 def test_an_empty_cache(settings: Settings) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import datetime
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from goldsmith.errors import InputError, Problem
@@ -17,14 +18,19 @@ from goldsmith.verify.reporting.page import as_html
 JSON, TEXT, HTML, JUNIT = "report.json", "report.txt", "report.html", "junit.xml"
 #: what a boot leaves for the report
 _OF_A_BOOT = ("console.log", "qemu.log", "metadata.json", "screen*.png")
+#: seconds by which file systems, and reports, round down the time of a change
+_ROUNDED = 2
 
 
 def keep(report: Report, folder: Path) -> None:
-    """Write the report into ``folder`` as JSON, table, page and JUnit XML, each file in one step."""
+    """Write the report into ``folder`` as JSON, table, page and JUnit XML, each file in one step.
+
+    The page shows the pictures and consoles that lie there, unless a later verification left them.
+    """
     document = json.dumps(report.model_dump(mode="json"), indent=2, sort_keys=True) + "\n"
     _write(folder / JSON, document.encode())
     _write(folder / TEXT, as_text(report).encode(errors="replace"))
-    _write(folder / HTML, as_html(report, folder).encode())
+    _write(folder / HTML, as_html(report, folder if _is_of(report, folder) else None).encode())
     _write(folder / JUNIT, as_junit(report))
 
 
@@ -57,15 +63,29 @@ def require_writable(targets: Iterable[tuple[str, Path]]) -> None:
         raise InputError(problems=problems)
 
 
+def _left(folder: Path, firmwares: Iterable[str]) -> Iterator[Path]:
+    for firmware in firmwares:
+        for pattern in _OF_A_BOOT:
+            yield from (folder / firmware).glob(pattern)
+
+
+def _is_of(report: Report, folder: Path) -> bool:
+    """Whether what boots left in ``folder`` was there when the report was finished."""
+    try:
+        finished = datetime.datetime.fromisoformat(report.finished).timestamp()
+    except ValueError:
+        # It does not say when.
+        return True
+    # The report says whole seconds.
+    return all(path.stat().st_mtime < finished + _ROUNDED for path in _left(folder, report.firmware))
+
+
 def forget_older(folder: Path, firmwares: Iterable[str], began: float) -> None:
     """Remove what an earlier verification left of its boots: it is nothing that ``began`` (seconds of the epoch) saw.
 
     A boot that dies before its first picture would else be shown with the picture of another one.
     """
-    for firmware in firmwares:
-        for pattern in _OF_A_BOOT:
-            for path in (folder / firmware).glob(pattern):
-                with contextlib.suppress(FileNotFoundError):
-                    # File systems round down the time of a change.
-                    if path.stat().st_mtime < began - 2:
-                        path.unlink()
+    for path in list(_left(folder, firmwares)):
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < began - _ROUNDED:
+                path.unlink()

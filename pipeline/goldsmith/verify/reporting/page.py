@@ -17,8 +17,11 @@ _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-ur
 _UNCHANGED = "image-unchanged"
 
 
-def as_html(report: Report, folder: Path) -> str:
-    """The page.  ``folder`` holds a folder for each firmware with what its boot left: console.log, screen*.png."""
+def as_html(report: Report, folder: Path | None) -> str:
+    """The page.  ``folder`` holds a folder for each firmware with what its boot left: console.log, screen*.png.
+
+    Without one these are left out.
+    """
     sections = [
         section
         for section in (
@@ -26,9 +29,9 @@ def as_html(report: Report, folder: Path) -> str:
             _image(report),
             _timeline(report),
             _checks(report),
-            _screens(report, folder),
+            _screens(report, folder) if folder else None,
             _left(report),
-            _serial(report, folder),
+            _serial(report, folder) if folder else None,
         )
         if section
     ]
