@@ -23,7 +23,6 @@ from goldsmith.bake.disk import BaseDisk, complete_tree
 from goldsmith.bake.layers import Layers
 from goldsmith.bake.root_file_system import date_back
 from goldsmith.bake.tree_changes import Entry, listing
-from goldsmith.host.files import document_digest
 from goldsmith.host.jail import Jail
 from goldsmith.host.progress import Progress
 from goldsmith.recipe.plan import Plan
@@ -101,8 +100,7 @@ class _Work:
         """A tar of what it adds to the tree, from the store or made: beside the disk where the kernel lets us."""
         scratch = self.scratch / "making-initramfs"
         scratch.mkdir()
-        code = {name: digest for name, digest in self.plan.inputs.items() if name in initramfs.CODE}
-        key = document_digest([self.identity.key, code]) if self.identity.key else None
+        key = initramfs.key_of(self.identity, self.plan)
 
         def make(folder: Path) -> None:
             target = folder / initramfs.FILE

@@ -21,6 +21,12 @@ _CODE = tuple(
 )
 
 
+def key_of(identity: Identity, plan: Plan) -> str | None:
+    """That by which the store has the disk; None where the tree has none."""
+    code = {name: digest for name, digest in plan.inputs.items() if name in _CODE}
+    return document_digest([identity.key, plan.recipe.disk.size, code]) if identity.key else None
+
+
 class DiskOfBase:
     """The disk, kept in the store where the tree is; its identifiers are those of the base: an image gets its own.
 
@@ -30,10 +36,8 @@ class DiskOfBase:
     def __init__(
         self, jail: Jail, plan: Plan, identity: Identity, settings: Settings, scratch: Path, *, epoch: int
     ) -> None:
-        size = plan.recipe.disk.size
-        code = {name: digest for name, digest in plan.inputs.items() if name in _CODE}
-        self._key = document_digest([identity.key, size, code]) if identity.key else None
-        self._layout = make_layout(size, identity.inputs)
+        self._key = key_of(identity, plan)
+        self._layout = make_layout(plan.recipe.disk.size, identity.inputs)
         self._jail = jail
         self._store = ArtefactStore(settings.cache_dir / "artefacts")
         self._epoch = epoch

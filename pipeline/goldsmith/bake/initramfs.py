@@ -11,20 +11,29 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from goldsmith.bake import dib
+from goldsmith.bake.base_tree import Identity
 from goldsmith.bake.tree_changes import Entry, changes, listing
 from goldsmith.errors import CommandFailedError
+from goldsmith.host.files import document_digest
 from goldsmith.host.jail import Jail
 from goldsmith.host.run import tail
+from goldsmith.recipe.plan import Plan
 
 KIND = "initramfs"
 FILE = "initramfs.tar"
-CODE = ("code:bake/initramfs.py", "code:bake/initramfs.sh")
+_CODE = ("code:bake/initramfs.py", "code:bake/initramfs.sh")
 
 _SCRIPT = Path(__file__).with_name("initramfs.sh")
 _MAKE = dib.OWN_ELEMENTS / "one-initramfs" / "finalise.d" / "00-one-initramfs"
 _PROGRAM = ("usr/sbin/update-initramfs", "sbin/update-initramfs")
 _SECONDS = 900.0
 _NO_OVERLAY = 75
+
+
+def key_of(identity: Identity, plan: Plan) -> str | None:
+    """That by which the store has it; None where the tree has none."""
+    code = {name: digest for name, digest in plan.inputs.items() if name in _CODE}
+    return document_digest([identity.key, code]) if identity.key else None
 
 
 def is_wanted(tree: Path) -> bool:

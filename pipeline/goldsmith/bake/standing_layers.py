@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
 from goldsmith.bake import base_disk, base_tree, build, initramfs
 from goldsmith.bake.archive import Archive
 from goldsmith.bake.layers import split
-from goldsmith.host.files import document_digest
 from goldsmith.recipe.model import ImageBase
 from goldsmith.recipe.plan import Plan
 from goldsmith.settings import Settings
@@ -41,19 +39,12 @@ def standing_layers(plan: Plan, archive: Archive | None, settings: Settings) -> 
         return (*(Layer(name, False) for name in (TREE, INITRAMFS, DISK)), Layer(ELEMENTS, False, over))
     store = ArtefactStore(settings.cache_dir / "artefacts")
     identity = base_tree.identify(layers, archive, build.given_variables(plan, settings, archive.epoch))
-    assert identity.key
-    # As base and base_disk have it; a test holds them against what a build leaves in the store.
-    disk = document_digest([identity.key, plan.recipe.disk.size, _code(plan, base_disk._CODE)])
-    started = document_digest([identity.key, _code(plan, initramfs.CODE)])
+    keys = {
+        (TREE, base_tree.KIND): identity.key,
+        (INITRAMFS, initramfs.KIND): initramfs.key_of(identity, plan),
+        (DISK, base_disk.KIND): base_disk.key_of(identity, plan),
+    }
     # The recipe may be again what it was for an earlier image: then that one is taken, and no layer made.
     whole = store.holds(build.KIND, build.image_key(plan, archive.suites))
-    return (
-        Layer(TREE, whole or store.holds(base_tree.KIND, identity.key)),
-        Layer(INITRAMFS, whole or store.holds(initramfs.KIND, started)),
-        Layer(DISK, whole or store.holds(base_disk.KIND, disk)),
-        Layer(ELEMENTS, whole, over),
-    )
-
-
-def _code(plan: Plan, names: Collection[str]) -> dict[str, str]:
-    return {name: digest for name, digest in plan.inputs.items() if name in names}
+    made = [Layer(name, whole or bool(key and store.holds(kind, key))) for (name, kind), key in keys.items()]
+    return (*made, Layer(ELEMENTS, whole, over))
