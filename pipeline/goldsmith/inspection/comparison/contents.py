@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import itertools
 import re
 import struct
 import zlib
@@ -202,21 +203,19 @@ def _quoted(line: bytes) -> str:
 
 
 def _number_of_time(a: bytes, b: bytes) -> str:
-    """All that differs lies in four bytes, which read as a time on both sides; "" where it does not."""
-    if len(a) != len(b):
+    """All that differs lies in four bytes, aligned, which read as a time on both sides; "" where it does not."""
+    places = list(itertools.islice(_differing(a, b), 5)) if len(a) == len(b) else []
+    if not places or places[0] // 4 != places[-1] // 4:
         return ""
-    places = []
-    for place in _differing(a, b):
-        places.append(place)
-        if place - places[0] >= 4:
-            return ""
-    for start in range(max(0, places[-1] - 3), places[0] + 1):
-        for form in ("<I", ">I"):
-            if start + 4 > len(a):
-                continue
-            one, other = struct.unpack_from(form, a, start)[0], struct.unpack_from(form, b, start)[0]
-            if all(_FIRST_TIME <= each < _LAST_TIME for each in (one, other)) and abs(one - other) < _APART:
-                return f"at byte {start}: {_times(a, b, start, form)}"
+    start = places[0] // 4 * 4
+    words = [each[start : start + 4] for each in (a, b)]
+    # Four letters are such a number, too.
+    if len(words[0]) < 4 or any(word.isascii() and word.decode().isprintable() for word in words):
+        return ""
+    for form in ("<I", ">I"):
+        one, other = (struct.unpack(form, word)[0] for word in words)
+        if all(_FIRST_TIME <= each < _LAST_TIME for each in (one, other)) and abs(one - other) < _APART:
+            return f"at byte {start}: {_times(a, b, start, form)}"
     return ""
 
 

@@ -117,7 +117,7 @@ def cause(difference: Difference, known: Known, a: Content | None, b: Content | 
                 return _residue(rule)
             hidden = True
     if known.identifiers and _CORE.search(difference.path):
-        return Cause("disk-identifier", "GRUB's core image, packed: it holds identifiers of the disk, which differ")
+        return Cause("disk-identifier", "GRUB's core image, packed: identifiers of the disk, which differ, go into it")
     found_in = reason(a, b, known.identifiers)
     beside = [text for name in difference.what if (text := said(difference, name))]
     shows = "; ".join([*([found_in.shows] if found_in.shows and not hidden else []), *_without_time(beside)])

@@ -43,16 +43,19 @@ class Read:
 
 def both(opener: Opener, paths: Mapping[Side, Path], progress: Progress) -> dict[Side, Read]:
     """Read both sides.  Raises InputError for an image that cannot be read, HostError and HarnessError."""
-    with progress.step("diff: the disks in the appliance"):
-        disks = {side: _disk(opener, side, paths[side]) for side in SIDES}
-        if disks["a"].systems != disks["b"].systems:
-            # One has no system, or another number of them: there is no pair to compare.
-            disks = {side: _disk(opener, side, paths[side], apart=True) for side in SIDES}
-    read = {}
-    for side in SIDES:
-        with progress.step(f"diff: the files of {side.upper()}"):
-            read[side] = _read(opener, side, paths[side], disks[side])
-    return read
+
+    def read(apart: bool) -> dict[Side, Read]:
+        found = {}
+        for side in SIDES:
+            with progress.step(f"diff: all files of {side.upper()}"), opener(side) as running:
+                found[side] = _read(running, paths[side], apart=apart)
+        return found
+
+    found = read(apart=False)
+    if found["a"].disk.systems != found["b"].disk.systems:
+        # One has no system, or another number of them: there is no pair to compare.
+        return read(apart=True)
+    return found
 
 
 def contents(
@@ -82,23 +85,17 @@ def _bytes(tree: Tree, name: str, size: int, file: File) -> bytes:
     return tree.read(name) if size == file.size else tree.head(name, size)
 
 
-def _disk(opener: Opener, side: Side, path: Path, *, apart: bool = False) -> Disk:
-    with opener(side) as found, _blamed(found, path):
-        return disk(found, apart=apart)
-
-
-def _read(opener: Opener, side: Side, path: Path, of: Disk) -> Read:
+def _read(found: Opened, path: Path, *, apart: bool) -> Read:
+    with _blamed(found, path):
+        of = disk(found, apart=apart)
     trees, unread = {}, list(of.unread)
-    with opener(side) as found:
-        for prefix, system in of.trees.items():
-            with (
-                _mounted(found, path, of, prefix) as (tree, failed),
-                found.running.disk(side, TREE_SECONDS) as (handle, _),
-            ):
+    for prefix, system in of.trees.items():
+        with _mounted(found, path, of, prefix) as (tree, failed):
+            with found.running.disk(found.side, TREE_SECONDS) as (handle, _):
                 seen = listing(handle)
-                unread += [f"{prefix}{folder}: cannot be mounted" for folder in failed]
-                unread += [f"{prefix}{name}: a name that is no UTF-8" for name in seen.unasked]
-                trees[prefix] = Seen(seen, packages(tree), homes(tree)) if system.type == "linux" else Seen(seen)
+            unread += [f"{prefix}{folder}: cannot be mounted" for folder in failed]
+            unread += [f"{prefix}{name}: a name that is no UTF-8" for name in seen.unasked]
+            trees[prefix] = Seen(seen, packages(tree), homes(tree)) if system.type == "linux" else Seen(seen)
     return Read(of, trees, tuple(unread))
 
 

@@ -16,7 +16,7 @@ from goldsmith.verify.residue.search import printable
 _MOST_PATHS = 5
 _LONGEST_VALUE = 40
 #: kinds of causes in the order in which they are shown: what was looked into first
-_ORDER = (
+ORDER = (
     *("lines", "bytes", "not-read", "time", "gzip-time", "pyc-time", "order", "identifier", "packing", "residue"),
     *("disk-identifier", "attributes", "target", "kind", "entries", "element", "only"),
     *("package-only", "package-version", "package-database"),
@@ -141,7 +141,7 @@ def _cut(value: str) -> str:
 def _groups(files: Sequence[Explained], everything: bool) -> Iterator[str]:
     groups: dict[tuple[int, str], list[Explained]] = defaultdict(list)
     for each in files:
-        groups[_ORDER.index(each.cause.kind), each.cause.says].append(each)
+        groups[ORDER.index(each.cause.kind), each.cause.says].append(each)
     for (_, says), listed in sorted(groups.items()):
         yield from _wrapped(f"{says}: {len(listed)}", "  ")
         most = len(listed) if everything else _MOST_PATHS
