@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import differing_disks
@@ -112,12 +111,3 @@ def test_two_btrfs_of_one_uuid_are_not_taken_for_one(done: dict[str, Compared]) 
 
 def test_no_image_is_written_to(done: dict[str, Compared]) -> None:
     assert [name for name, compared in done.items() if not compared.unchanged] == []
-
-
-def test_wrong_input(workshop, tmp_path: Path) -> None:
-    recipe = tmp_path / "never.yaml"
-    recipe.write_text("name: never\nbase: {distribution: debian, release: trixie, architecture: amd64}\n")
-    result = workshop.goldsmith("diff", tmp_path / "missing.qcow2", recipe)
-    assert result.returncode == 2
-    problems = {Path(each["file"]).name for each in result.document["error"]["problems"]}
-    assert problems == {"never.yaml"}

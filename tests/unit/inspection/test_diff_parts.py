@@ -16,9 +16,9 @@ import pytest
 from goldsmith.boot.systems import System
 from goldsmith.errors import HarnessError, InputError
 from goldsmith.host.progress import Progress
-from goldsmith.inspection.comparison import compare, disks, report
+from goldsmith.inspection.comparison import compare, disks, reading, report
 from goldsmith.inspection.comparison.compare import Below, Comparison, Explained, Subject, counterparts, manifest_beside
-from goldsmith.inspection.comparison.contents import LIMIT, Content, Kind
+from goldsmith.inspection.comparison.contents import LIMIT, Content, Kind, reason
 from goldsmith.inspection.comparison.differences import Difference
 from goldsmith.inspection.comparison.disks import Disk, Opened, own_systems, place
 from goldsmith.inspection.comparison.explain import Cause
@@ -257,6 +257,15 @@ class TestReading:
         assert [path for path, _ in tree.read_of] == ["/small", "/large"]
         assert 0 < tree.read_of[1][1] < LIMIT
 
+    def test_not_more_than_so_much_is_read_of_all(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(reading, "_MOST_READ", 3)
+        of = Disk({}, {}, {"": system("/dev/sda1", {"/": "/dev/sda1"})})
+        tree = Tree()
+        running = opener_of(Running(alive=True, tree=tree))
+        found = contents(running, Path("/x"), "a", of, {"": [("/one", FILE), ("/two", replace(FILE, size=3))]})
+        assert found["", "/one"].is_whole and not found["", "/two"].is_whole
+        assert reason(found["", "/two"], found["", "/two"], {}).says == "many others were read: not looked at"
+
 
 def test_counterparts_are_of_one_place_and_differ() -> None:
     a = Disk({}, {"partition 1: UUID": "u-1", "disk: identifier": "d-1", "partition 3: UUID": "x"}, {})
@@ -307,7 +316,7 @@ class TestReport:
         )
         comparison = Comparison(SUBJECT, SUBJECT, "different", (Below("disk: size", "1", "2"),), files, (), (), 50)
         text = report.as_text(comparison)
-        assert text.startswith("different: 9 of 50 paths, 1 facts of the disk\n")
+        assert text.startswith("different: 9 of 50 paths, 1 fact of the disk\n")
         assert text.index("other lines: 1") < text.index("in A only: 1") < text.index("package x: 1 -> 2: 7")
         assert "    ~ /etc/a\\x1b\n        line 1" in text
         assert "    - /etc/gone" in text
@@ -317,7 +326,7 @@ class TestReport:
 
     def test_what_could_not_be_compared_is_a_difference(self) -> None:
         comparison = Comparison(SUBJECT, SUBJECT, "different", unread=("A: /srv: cannot be mounted",), compared=5)
-        assert report.summary(comparison) == "different: 0 of 5 paths, 1 things could not be compared"
+        assert report.summary(comparison) == "different: 0 of 5 paths, 1 thing could not be compared"
         assert "not compared\n  A: /srv: cannot be mounted" in report.as_text(comparison)
         assert report.document(comparison)["same"] is False
 

@@ -88,7 +88,8 @@ def reason(a: Content, b: Content, identifiers: Mapping[str, str]) -> Reason:
     ``identifiers`` are those of the first disk's parts, each with that of its counterpart on the other.
     """
     if not (a.is_whole and b.is_whole):
-        return Reason("not-read", f"larger than {LIMIT // 2**20} MiB: {_what(a.head) or 'not looked at'}")
+        why = f"larger than {LIMIT // 2**20} MiB" if max(a.size, b.size) > LIMIT else "many others were read"
+        return Reason("not-read", f"{why}: {_what(a.head) or 'not looked at'}")
     return _reason(a.head, b.head, identifiers)
 
 

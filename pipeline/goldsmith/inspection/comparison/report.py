@@ -117,10 +117,14 @@ def summary(comparison: Comparison) -> str:
             )
     parts = [f"{len(comparison.files)} of {comparison.compared} paths"]
     if comparison.below:
-        parts.append(f"{len(comparison.below)} facts of the disk")
+        parts.append(f"{_counted(comparison.below, 'fact')} of the disk")
     if comparison.unread:
-        parts.append(f"{len(comparison.unread)} things could not be compared")
+        parts.append(f"{_counted(comparison.unread, 'thing')} could not be compared")
     return f"different: {', '.join(parts)}"
+
+
+def _counted(found: Sequence[object], what: str) -> str:
+    return f"{len(found)} {what}{'' if len(found) == 1 else 's'}"
 
 
 def _columns() -> int:
