@@ -115,6 +115,9 @@ def _disk(folder: Path, side: str) -> Path:
     if side == "b":
         words = ["debugfs", "-w", "-R", "ea_set /etc/xattr user.mark b", f"{disk}?offset={ROOT}"]
         subprocess.run(words, check=True, capture_output=True)
+        with disk.open("r+b") as stream:
+            stream.seek(BIOS)
+            stream.write(b"another core image")
     return disk
 
 

@@ -64,9 +64,10 @@ def test_what_differs_is_found_with_its_cause_and_nothing_else(done: dict[str, C
     assert found["/etc/only-b"]["in"] == "b"
 
 
-def test_below_the_files_only_the_roots_uuid_differs(done: dict[str, Compared]) -> None:
-    (found,) = done["differing"].result.document["disk"]
-    assert (found["about"], found["a"], found["b"]) == ("partition 1: UUID", UUIDS["a"], UUIDS["b"])
+def test_below_the_files_the_roots_uuid_and_the_boot_partition_differ(done: dict[str, Compared]) -> None:
+    uuid, core = done["differing"].result.document["disk"]
+    assert (uuid["about"], uuid["a"], uuid["b"]) == ("partition 1: UUID", UUIDS["a"], UUIDS["b"])
+    assert (core["about"], core["why"][:11]) == ("partition 14: bytes", "may be GRUB")
 
 
 def test_a_secret_is_named_and_nowhere_shown(done: dict[str, Compared]) -> None:

@@ -246,6 +246,34 @@ class TestReading:
         with pytest.raises(HarnessError, match=r"^/dev/sda1: input"):
             both(opener_of(Running(alive=False)), paths, Progress(quiet=True))  # type: ignore[arg-type]
 
+    @pytest.mark.parametrize(("only_a", "prefixes"), [(False, {""}), (True, {"partition 1:"})])
+    def test_a_system_without_a_counterpart_is_compared_by_its_file_systems(
+        self, only_a: bool, prefixes: set[str], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def disk(found: Opened, *, apart: bool) -> Disk:
+            plain = replace(system("/dev/sda1", {"/": "/dev/sda1"}), type="")
+            if apart or (only_a and found.side == "b"):
+                return Disk({}, {}, {"partition 1:": plain})
+            return Disk({}, {}, {"": replace(plain, type="freebsd")})
+
+        class Answering(Running):
+            @contextlib.contextmanager
+            def disk(self, side: str, seconds: float = 0) -> Iterator[tuple[Any, str]]:
+                yield Handle(extra=b"\xff\0"), "/dev/sda"
+
+            @contextlib.contextmanager
+            def system(self, system: System, seconds: float) -> Iterator[tuple[Any, list[str]]]:
+                yield None, ["/srv"]
+
+        monkeypatch.setattr(reading, "disk", disk)
+        paths = {"a": Path("/x/a"), "b": Path("/x/b")}
+        found = both(opener_of(Answering(alive=True)), paths, Progress(quiet=True))  # type: ignore[arg-type]
+        (prefix,) = prefixes
+        for side in found.values():
+            assert set(side.trees) == prefixes
+            assert "/a" in side.trees[prefix].listing.files
+            assert side.unread == (f"{prefix}/srv: cannot be mounted", f"{prefix}/\udcff: a name that is no UTF-8")
+
     def test_of_a_large_file_the_head_is_read(self) -> None:
         tree = Tree()
         of = Disk({}, {}, {"": system("/dev/sda1", {"/": "/dev/sda1"})})
