@@ -345,7 +345,7 @@ class TestReport:
         comparison = Comparison(SUBJECT, SUBJECT, "different", (Below("disk: size", "1", "2"),), files, (), (), 50)
         text = report.as_text(comparison)
         assert text.startswith("different: 9 of 50 paths, 1 fact of the disk\n")
-        assert text.index("other lines: 1") < text.index("in A only: 1") < text.index("package x: 1 -> 2: 7")
+        assert text.index("  1  other lines") < text.index("  1  in A only") < text.index("  7  package x: 1 -> 2")
         assert "    ~ /etc/a\\x1b\n        line 1" in text
         assert "    - /etc/gone" in text
         assert "/bin/4\n      and 2 more (--all shows them)" in text and "/bin/5" not in text

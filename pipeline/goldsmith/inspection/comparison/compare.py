@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -111,7 +112,9 @@ def compared(a: Subject, b: Subject, accelerator: Accelerator, progress: Progres
     if same:
         return Comparison(a, b, "disk", inputs=inputs)
     paths: dict[Side, Path] = {"a": a.image.path, "b": b.image.path}
-    with opened(a.image, b.image, accelerator) as opener:
+    with contextlib.ExitStack() as stack:
+        with progress.step("diff: the disks in the appliance"):
+            opener = stack.enter_context(opened(a.image, b.image, accelerator))
         read = both(opener, paths, progress)
         with progress.step("diff: what differs, and why"):
             files = tuple(_files(opener, read, paths, elements_that_differ(a.manifest, b.manifest)))

@@ -147,7 +147,7 @@ def _groups(files: Sequence[Explained], everything: bool) -> Iterator[str]:
     for each in files:
         groups[ORDER.index(each.cause.kind), each.cause.says].append(each)
     for (_, says), listed in sorted(groups.items()):
-        yield from _wrapped(f"{says}: {len(listed)}", "  ")
+        yield from _wrapped(f"{len(listed)}  {says}", "  ")
         most = len(listed) if everything else _MOST_PATHS
         for each in listed[:most]:
             yield f"    {_SIGNS[each.difference.only]} {printable(each.path)}"
