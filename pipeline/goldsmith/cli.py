@@ -23,6 +23,7 @@ from goldsmith.commands import (
     boot,
     build,
     cloud_config,
+    diff,
     doctor,
     gc,
     inspect,
@@ -41,7 +42,7 @@ from goldsmith.settings import Settings, from_environment
 
 COMMANDS: tuple[ModuleType, ...] = (
     *(doctor, plan, build, verify, publish, rollback, audit, run),
-    *(boot, cloud_config, inspect, gc, schema),
+    *(boot, cloud_config, inspect, diff, gc, schema),
 )
 COMMAND_NAMES = tuple(str(command.NAME) for command in COMMANDS)
 

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from goldsmith.boot import guestfs
+from goldsmith.inspection.comparison.files import checksums
+from goldsmith.inspection.comparison.packages import owner, packages
 from goldsmith.verify.appliance import Appliance
 
 #: a file's path -> why it differs between two Debians of one release; the first that matches
@@ -57,12 +55,10 @@ class Differences:
 
 def differences(running: Appliance, one: str, other: str, elements: Path) -> Differences:
     """Between the plain files of two disks; what the elements lay down is the same or unexplained."""
-    sums, owners, versions = {}, {}, {}
+    sums, installed = {}, {}
     for name in (one, other):
-        with running.tree(name), running.disk(name) as (handle, _):
-            sums[name] = _checksums(handle)
-            owners[name] = dict(_owners(handle))
-            versions[name] = dict(_versions(handle))
+        with running.tree(name) as tree, running.disk(name) as (handle, _):
+            sums[name], installed[name] = checksums(handle), packages(tree)
     own = {f"/{path.relative_to(static)}" for static in elements.glob("*/static") for path in static.rglob("*")}
     found = []
     for path in sorted(sums[one].keys() | sums[other].keys()):
@@ -70,45 +66,13 @@ def differences(running: Appliance, one: str, other: str, elements: Path) -> Dif
             continue
         only = "" if path in sums[one] and path in sums[other] else one if path in sums[one] else other
         where = f"in {only} only" if only else "differs"
-        package = owners[one].get(path) or owners[other].get(path, "")
+        package = owner(installed[one], path) or owner(installed[other], path)
         why = ""
         if path not in own:
-            had = [versions[name].get(package, "not there") for name in (one, other)]
+            had = [installed[name].versions.get(package, "not there") for name in (one, other)]
             why = next((reason for pattern, reason in REASONS if re.match(pattern, path)), "")
             if package and had[0] != had[1]:
                 why = f"{package} is {had[0]} in {one}, {had[1]} in {other}"
         found.append(Difference(path, where, why))
     both = own & sums[one].keys() & sums[other].keys()
     return Differences(tuple(found), len(both))
-
-
-def _checksums(handle: Any) -> dict[str, str]:
-    with tempfile.NamedTemporaryFile(prefix="goldsmith-") as file:
-        guestfs.call(lambda: handle.checksums_out("sha256", "/", file.name), "checksums")
-        lines = Path(file.name).read_text(errors="replace").splitlines()
-    return dict(_line(line) for line in lines)
-
-
-def _line(line: str) -> tuple[str, str]:
-    """Path and digest; sha256sum doubles a backslash in a name, and says so by one before the digest."""
-    digest, _, path = line.partition("  ")
-    if digest.startswith("\\"):
-        digest, path = digest[1:], path.replace("\\\\", "\\")
-    return path.removeprefix("."), digest
-
-
-def _owners(handle: Any) -> Iterator[tuple[str, str]]:
-    """Path to package, by dpkg's lists."""
-    folder = "/var/lib/dpkg/info"
-    for name in handle.ls(folder):
-        if name.endswith(".list"):
-            package = name.removesuffix(".list").partition(":")[0]
-            for path in handle.read_file(f"{folder}/{name}").decode().splitlines():
-                yield re.sub(r"^/(bin|sbin|lib|lib64)/", r"/usr/\1/", path), package
-
-
-def _versions(handle: Any) -> Iterator[tuple[str, str]]:
-    for paragraph in handle.read_file("/var/lib/dpkg/status").decode().split("\n\n"):
-        fields = dict(line.split(": ", 1) for line in paragraph.splitlines() if re.match(r"(Package|Version): ", line))
-        if "Package" in fields:
-            yield fields["Package"], fields.get("Version", "")

@@ -58,7 +58,7 @@ class Storage(Partitions):
 
 def partitions(handle: Any, device: str) -> Partitions:
     """Look at a disk in the appliance; ``handle`` is its guestfs.GuestFS, with nothing mounted, before and after."""
-    table = found(lambda: partition_table(_reader(handle, device)))
+    table = found(lambda: partition_table(reader_of(handle, device)))
     listed = () if isinstance(table, Unknown) else table.partitions
     esp = next((f"{device}{each.number}" for each in listed if each.is_esp), None)
     return Partitions(device, table, esp, None if esp is None else found(lambda: _loaders(handle, esp)))
@@ -77,7 +77,7 @@ def storage(handle: Any, device: str) -> Storage:
         esp=parts.esp,
         loaders=parts.loaders,
         size=found(lambda: int(_ask(partial(handle.blockdev_getsize64, device), device))),
-        file_systems=listed if isinstance(listed, Unknown) else tuple(_file_systems(handle, real)),
+        file_systems=listed if isinstance(listed, Unknown) else tuple(file_systems(handle, real)),
         logical_volumes=found(lambda: tuple(shown(name) for name in _ask(handle.lvs, device))),
         subvolumes=listed if isinstance(listed, Unknown) else tuple(map(shown, names)),
         ntfs=ntfs_states(handle, [name for name, kind in sorted(real.items()) if kind == "ntfs"]),
@@ -92,16 +92,18 @@ def _ask(call: Callable[[], T], where: str) -> T:
         raise HarnessError(str(error), where=where) from error
 
 
-def _reader(handle: Any, device: str) -> Reader:
+def reader_of(handle: Any, device: str) -> Reader:
+    """The bytes of a device in the appliance."""
     return lambda offset, size: bytes(_ask(partial(handle.pread_device, device, size, offset), device))
 
 
 def ntfs_states(handle: Any, devices: Iterable[str]) -> dict[str, NtfsState | Unknown]:
     """The state of each of these NTFS volumes."""
-    return {name: found(partial(ntfs_state, _reader(handle, name))) for name in devices}
+    return {name: found(partial(ntfs_state, reader_of(handle, name))) for name in devices}
 
 
-def _file_systems(handle: Any, kinds: Mapping[str, str]) -> Iterator[FileSystem]:
+def file_systems(handle: Any, kinds: Mapping[str, str]) -> Iterator[FileSystem]:
+    """Those on these devices, each given with its type."""
     for device, kind in sorted(kinds.items())[:_MOST_FILE_SYSTEMS]:
         words = (
             known(found(partial(_ask, partial(ask, device), device))) for ask in (handle.vfs_label, handle.vfs_uuid)

@@ -180,13 +180,14 @@ class Appliance:
             return systems.systems(self._handle)
 
     @contextlib.contextmanager
-    def system(self, system: System) -> Iterator[tuple[Tree, list[str]]]:
+    def system(self, system: System, seconds: float = DISK_SECONDS) -> Iterator[tuple[Tree, list[str]]]:
         """All file systems of an operating system, read-only, and the folders that could not be mounted.
 
-        Raises HarnessError where its root file system cannot be read.
+        ``seconds``, before scaling, are for all that is done with them.  Raises HarnessError where its root file system
+        cannot be read.
         """
         failed = []
-        with guestfs.watchdog(DISK_SECONDS * self._scale):
+        with guestfs.watchdog(seconds * self._scale):
             for folder in system.folders:
                 try:
                     self._handle.mount_ro(system.mounts[folder], folder)
@@ -201,9 +202,9 @@ class Appliance:
                     self._handle.umount_all()
 
     @contextlib.contextmanager
-    def disk(self, name: str) -> Iterator[tuple[Any, str]]:
-        """The ``guestfs.GuestFS`` and a disk's device in it, for what has no method here; within a disk's time."""
-        with guestfs.watchdog(DISK_SECONDS * self._scale):
+    def disk(self, name: str, seconds: float = DISK_SECONDS) -> Iterator[tuple[Any, str]]:
+        """The ``guestfs.GuestFS`` and a disk's device in it, for what has no method; within ``seconds``, scaled."""
+        with guestfs.watchdog(seconds * self._scale):
             yield self._handle, self._devices[name]
 
     def answers(self) -> bool:

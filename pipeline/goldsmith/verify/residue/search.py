@@ -43,20 +43,20 @@ def printable(text: str) -> str:
 
 def search(tree: Tree, rules: Iterable[Rule]) -> list[Residue]:
     """All that the rules find in a tree, in their order.  Raises HarnessError where the tree cannot be read."""
-    homes = _homes(tree)
-    return [residue for rule in rules for residue in _found(tree, rule, homes)]
+    found = homes(tree)
+    return [residue for rule in rules for residue in _found(tree, rule, found)]
 
 
-def _homes(tree: Tree) -> tuple[str, ...]:
+def homes(tree: Tree) -> tuple[str, ...]:
     """Globs of home folders: root's, all below /home, and others in which somebody may have worked."""
-    homes = ["/root", "/home/*"]
+    found = ["/root", "/home/*"]
     entry = tree.stat("/etc/passwd")
     if entry is not None and stat.S_ISREG(entry.mode):
         for line in tree.head("/etc/passwd", HEAD_LIMIT).decode(errors="replace").splitlines():
             fields = line.split(":")
             if len(fields) >= 7 and _is_a_home(fields[5]):
-                homes.append(f"/{fields[5].strip('/')}")
-    return tuple(dict.fromkeys(homes))
+                found.append(f"/{fields[5].strip('/')}")
+    return tuple(dict.fromkeys(found))
 
 
 def _is_a_home(path: str) -> bool:
@@ -66,11 +66,18 @@ def _is_a_home(path: str) -> bool:
     return home not in _NOBODYS and not f"{home}/".startswith(_NO_HOMES)
 
 
+def is_of(rule: Rule, path: str, homes: Iterable[str]) -> bool:
+    """Whether a rule looks at a path; what stands in it is another question."""
+    return any(matches(glob, path) for glob in expanded(rule.paths, homes)) and not any(
+        matches(glob, path) for glob in expanded(rule.excepting, homes)
+    )
+
+
 def _found(tree: Tree, rule: Rule, homes: tuple[str, ...]) -> Iterator[Residue]:
-    excepted = list(_expanded(rule.excepting, homes))
+    excepted = list(expanded(rule.excepting, homes))
     regex = None if rule.pattern is None else re.compile(rule.pattern, re.MULTILINE)
     seen: set[str] = set()
-    for pattern in _expanded(rule.paths, homes):
+    for pattern in expanded(rule.paths, homes):
         for path in tree.glob(pattern):
             # The same file under two names, as below /var/mail and /var/spool/mail, is one.
             real = tree.resolve(path, follow=False)
@@ -87,7 +94,8 @@ def _found(tree: Tree, rule: Rule, homes: tuple[str, ...]) -> Iterator[Residue]:
             yield from _in_file(rule, regex, path, tree.head(path, HEAD_LIMIT).decode(errors="replace"))
 
 
-def _expanded(globs: Iterable[str], homes: tuple[str, ...]) -> Iterator[str]:
+def expanded(globs: Iterable[str], homes: Iterable[str]) -> Iterator[str]:
+    """Globs with ~/ put in the place of each home."""
     for glob in globs:
         if glob.startswith("~/"):
             yield from (f"{home}/{glob[2:]}" for home in homes)

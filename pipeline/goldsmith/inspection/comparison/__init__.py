@@ -1,0 +1,1 @@
+"""Two images of guests compared: what differs, and why."""
