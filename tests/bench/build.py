@@ -40,6 +40,8 @@ DEBOOTSTRAP, MMDEBSTRAP = "disk-image-create with debootstrap", "disk-image-crea
 COLD, NOTHING, FILE, PARAMETER = (
     f"goldsmith, {change}" for change in ("cold", "nothing changed", "one file changed", "one parameter changed")
 )
+#: debootstrap's, by release
+SCRIPTS = Path("/usr/share/debootstrap/scripts")
 #: recipes that share a base
 GROWTH = {count: f"goldsmith, {count} recipes" for count in (2, 4, 8)}
 COLD_SCENE, FILE_SCENE, NOTHING_SCENE = "Cold: downloads alone are kept", "One fix changed", "Nothing changed"
@@ -107,18 +109,21 @@ class Bench:
         plan, settings = self.plan()
         work = self.folder / "plain"
         work.mkdir()
-        with watched(self.folder) as watch, root_jail(settings.base_environment) as jail:
-            if not mmdebstrap and (program := shutil.which("mmdebstrap")):
-                # It is taken where it is found; what cannot be run is not found.
-                jail.run(["mount", "--bind", "/dev/null", program], deadline=30)
-            image = disk_image_create(jail, plan, settings, work, "qcow2", self.plain_cache, int(time.time()))
-            watch.stop()
-            said: list[str | Path] = ["grep", "mmdebstrap is installed; use it", work / "plain.log"]
-            used = jail.run(said, deadline=30, check=False)
-            found = image.exists()
-            jail.run(["rm", "-rf", work], deadline=300)
-        if not found or (used.returncode == 0) != mmdebstrap:
-            raise HarnessError("disk-image-create made no image" if not found else "another bootstrap than the row's")
+        environment = dict(settings.base_environment)
+        if not mmdebstrap:
+            # It takes mmdebstrap wherever it finds it, but not where debootstrap's script is named; this is the usual.
+            environment["DIB_DEBIAN_DEBOOTSTRAP_SCRIPT"] = str(SCRIPTS / plan.environment["DIB_RELEASE"])
+        with watched(self.folder) as watch, root_jail(environment) as jail:
+            try:
+                image = disk_image_create(jail, plan, settings, work, "qcow2", self.plain_cache, int(time.time()))
+                watch.stop()
+                if not image.exists():
+                    raise HarnessError("disk-image-create made no image")
+                said: list[str | Path] = ["grep", "mmdebstrap is installed; use it", work / "plain.log"]
+                if (jail.run(said, deadline=30, check=False).returncode == 0) != mmdebstrap:
+                    raise HarnessError("disk-image-create took the other bootstrap")
+            finally:
+                jail.run(["rm", "-rf", work], deadline=300)
         return watch.usage
 
     def change_file(self, number: int) -> None:

@@ -13,10 +13,12 @@ import suite
 import upload
 import verify
 
+#: what the first has downloaded is there for the others
+SUITES = (build.SUITE, verify.SUITE, offline.SUITE, upload.SUITE)
+
 
 def main() -> int:
-    # Where a package is downloaded for one, it is there for the next.
-    report, args = suite.run([build.SUITE, verify.SUITE, offline.SUITE, upload.SUITE], __doc__)
+    report, args = suite.run(SUITES, __doc__)
     page.publish(report)
     print(json.dumps(results.as_document(report), indent=2) if args.json else results.as_text(report), end="")
     return report.exit_code

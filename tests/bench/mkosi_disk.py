@@ -20,6 +20,7 @@ from goldsmith.recipe.model import Base
 from goldsmith.recipe.plan import Plan
 from goldsmith.settings import Settings
 
+PROGRAM = Path("/usr/bin/mkosi")
 MKOSI, INCREMENTAL = "mkosi", "mkosi --incremental"
 #: the initrd, which its way of installing kernels leaves out; run outside the tree, so that it needs no systemd-nspawn
 _INITRD = """\
@@ -56,7 +57,7 @@ class Mkosi:
         if self._ready:
             return
         base = self._plan.recipe.base
-        if not Path("/usr/bin/mkosi").exists() or not isinstance(base, Base):
+        if not PROGRAM.exists() or not isinstance(base, Base):
             raise HostError("mkosi is not installed", hint="setup/prepare bench")
         for name in ("cache", "work", "out"):
             (self._folder / name).mkdir(parents=True, exist_ok=True)

@@ -11,6 +11,8 @@ from typing import Any
 
 from measure import Usage
 
+from goldsmith.errors import CommandFailedError
+
 #: what a row is measured in, and the unit
 UNITS = {"seconds": "s", "memory": "MiB", "disk": "MiB", "tmpfs": "MiB"}
 #: of a reason why something could not run
@@ -118,9 +120,10 @@ class Report:
 
 def reason(error: BaseException) -> str:
     """One line that says why, without addresses: a package mirror's is nobody else's business."""
-    lines = [line.strip(" |") for line in str(error).splitlines() if line.strip(" |")] or [type(error).__name__]
-    # A command's error begins with how it ended and ends with what it said last.
-    said = lines[0] if len(lines) == 1 else f"{lines[0]}; {lines[-1]}"
+    if isinstance(error, CommandFailedError):
+        said = f"the command {error.status}: {' / '.join(error.tail.splitlines()[-3:])}"
+    else:
+        said = " / ".join(line.strip() for line in str(error).splitlines() if line.strip()) or type(error).__name__
     said = re.sub(r"\b[a-z][a-z+]*://[^\s'\"]+", "(an address)", said)
     return said if len(said) <= _LONGEST_REASON else f"{said[:100]} ... {said[100 - _LONGEST_REASON :]}"
 

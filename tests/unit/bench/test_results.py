@@ -15,6 +15,8 @@ import results
 from measure import Usage
 from results import Promise, Report, Row
 
+from goldsmith.errors import CommandFailedError, HostError
+
 HOST: dict[str, str | int] = {"date": "2026-01-01", "rounds": 3, "cores": 2, "processor": "A & B", "accelerator": "tcg"}
 OURS, THEIRS = "goldsmith <new>", "another & its like"
 
@@ -90,11 +92,12 @@ def test_text_shows_figures_promises_and_failures() -> None:
 
 
 def test_a_reason_is_short_and_names_no_address() -> None:
-    error = RuntimeError(f"command exited 1: get http://mirror.example/debian {'x' * 900}\n  | first\n  | it is gone")
-    said = results.reason(error)
-    assert "mirror.example" not in said
-    assert said.endswith("it is gone")
+    tail = f"first\nget http://mirror.example/debian {'x' * 900}\nsecond\nit is gone"
+    said = results.reason(CommandFailedError("tool --option", status="exited 3", tail=tail))
+    assert said.startswith("the command exited 3: get (an address) xxx")
+    assert said.endswith("xxx / second / it is gone")
     assert len(said) < 320
+    assert results.reason(HostError("is not there", hint="install it")) == "is not there / hint: install it"
     assert results.reason(KeyError()) == "KeyError"
 
 
