@@ -22,6 +22,7 @@ from goldsmith.settings import Settings
 
 PROGRAM = Path("/usr/bin/mkosi")
 MKOSI, INCREMENTAL = "mkosi", "mkosi --incremental"
+ENVIRONMENT = {"PATH": SYSTEM_PATH}
 #: the initrd, which its way of installing kernels leaves out; run outside the tree, so that it needs no systemd-nspawn
 _INITRD = """\
 #!/bin/sh
@@ -90,10 +91,21 @@ class Mkosi:
         self._ready = True
 
     def _build(self, *, incremental: bool) -> Usage:
-        with watched(self._folder) as watch, root_jail({"PATH": SYSTEM_PATH}) as jail:
-            self._run(jail, incremental)
-            watch.stop()
+        try:
+            with watched(self._folder) as watch, root_jail(ENVIRONMENT) as jail:
+                self._run(jail, incremental)
+                watch.stop()
+        finally:
+            self._detach()
         return watch.usage
+
+    def _detach(self) -> None:
+        """Its loop devices, which the end of a namespace does not take back from a build that was killed."""
+        with root_jail(ENVIRONMENT) as jail:
+            listed = jail.run(["losetup", "--list", "--noheadings", "--output", "NAME,BACK-FILE"], deadline=30)
+            for device, _, file in (line.partition(" ") for line in listed.stdout.splitlines()):
+                if Path(file.strip()).is_relative_to(self._folder):
+                    jail.run(["losetup", "--detach", device], deadline=30)
 
     def _run(self, jail: Jail, incremental: bool) -> None:
         argv = [*self._argv, *(["--incremental", "yes"] if incremental else []), "build"]

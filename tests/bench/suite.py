@@ -11,6 +11,7 @@ import os
 import platform
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -133,9 +134,12 @@ def _own_cache(folder: Path) -> Iterator[None]:
     before = os.environ.get(name)
     os.environ[name] = str(folder / "cache")
     memory = from_environment().memory_dir
+    # So that what was begun is cleared away.
+    handler = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
         yield
     finally:
+        signal.signal(signal.SIGTERM, handler)
         if memory:
             shutil.rmtree(memory, ignore_errors=True)
         if before is None:
