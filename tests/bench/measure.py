@@ -2,7 +2,7 @@
 
 Looked at from the outside, several times a second, for all processes that were started meanwhile, so that it is the
 same for every program measured.  What lives for less than a sample can be missed; the looking itself is kept below one
-part in twenty of one processor.
+part in forty of one processor.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 from goldsmith.host.run import Completed, run
 
 #: seconds between samples at the least, and how many times what a sample takes
-_INTERVAL, _SPARING = 0.05, 20
+_INTERVAL, _SPARING = 0.05, 40
 #: that a command may take in all: ends a run that hangs
 DEADLINE = 3600.0
 _MIB = 2**20
