@@ -1,6 +1,7 @@
 # The two commands of this project are `make image` and `make test`; see README.md.
 SHELL := /bin/bash
 RECIPE ?= recipes/debian-13.yaml
+ROUNDS ?= 3
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
@@ -22,9 +23,9 @@ matrix: ## set up what is missing, then take every guest through its scenario (a
 	@setup/prepare test root
 	@$(BIN)/python -m pytest -m matrix
 
-bench: ## set up what is missing, then time verification, an offline bake, an upload and builds against their like without goldsmith
-	@setup/prepare test root
-	@code=0; for each in verify offline upload build; do $(BIN)/python tests/bench/$$each.py || code=$$?; done; exit $$code
+bench: ## set up what is missing, then measure everything beside its like without goldsmith; writes docs/bench.* (an hour; ROUNDS=3)
+	@setup/prepare test bench root
+	@$(BIN)/python tests/bench/everything.py --rounds $(ROUNDS)
 
 support: ## write README's table of what is proven from the results of the last test and matrix
 	@setup/prepare test

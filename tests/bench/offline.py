@@ -7,23 +7,21 @@ under the same accelerator.  The figures are medians of the rounds.
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import shutil
-import statistics
-import subprocess
+import contextlib
 import sys
-import tempfile
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
+from measure import DEADLINE, Usage, watched
+from results import Promise, Row
+from suite import Job, Round, Suite, Workshop, main
 
 from goldsmith.bake.disk import compression
 from goldsmith.bake.offline import selection
 from goldsmith.boot.accelerator import choose
 from goldsmith.host.files import file_digest
+from goldsmith.host.run import run
 from goldsmith.recipe.loader import load
 from goldsmith.recipe.model import Base
 from goldsmith.recipe.plan import make_plan
@@ -34,8 +32,13 @@ sys.path.insert(0, str(PROJECT_ROOT / "tests" / "system"))
 from foreign_images import ForeignImages
 from test_linux_offline import ELEMENTS, PACKAGES
 
-#: at most, of virt-customize
-PROMISE = 0.5
+OURS, THEIRS = "goldsmith, offline", "virt-customize"
+SCENE = "An existing image, four fixes"
+ROWS = (
+    Row("offline", THEIRS, "the same scripts and files in an overlay, compressed alike", False, (SCENE,)),
+    Row("offline", OURS, "goldsmith build of a recipe whose base is the image", True, (SCENE,)),
+)
+PROMISES = (Promise("offline", OURS, 0.5, THEIRS),)
 HOOKS = "/tmp/in_target.d"
 
 
@@ -51,68 +54,58 @@ def recipe_for(base: Path, folder: Path) -> Path:
     return recipe
 
 
-def by_goldsmith(recipe: Path) -> float:
-    """Seconds of `goldsmith build`; its own steps go to stderr."""
-    goldsmith = Path(sys.executable).parent / "goldsmith"
-    started = time.monotonic()
-    subprocess.run([goldsmith, "build", "--again", recipe], stdout=subprocess.DEVNULL, check=True)
-    return time.monotonic() - started
-
-
-def by_virt_customize(recipe: Path, base: Path, folder: Path, settings: Settings) -> float:
-    """Seconds of one virt-customize with the same payload, and of the same compression."""
+def by_virt_customize(recipe: Path, base: Path, folder: Path, settings: Settings) -> Usage:
+    """One virt-customize with the same payload, and the same compression."""
     plan = make_plan(load(recipe, settings), settings)
     chosen = selection.select(plan, settings)
     payload = selection.payload(plan, chosen, Base(distribution="debian", release="trixie"))
     archive = folder / "payload.tar.gz"
     archive.write_bytes(payload.archive)
     packages = selection.packages(plan, chosen, Base(distribution="debian", release="trixie"))
-    environment = {**os.environ, **choose(settings).libguestfs_environment}
+    environment = choose(settings).libguestfs_environment
     overlay, target = folder / "overlay.qcow2", folder / "customised.qcow2"
-    started = time.monotonic()
-    create = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", base, overlay]
-    subprocess.run(create, check=True)
+    create: list[str | Path] = ["qemu-img", "create", "-q", "-f", "qcow2", "-F", "qcow2", "-b", base, overlay]
     unpack = f"mkdir -p {HOOKS} && tar -C {HOOKS} -xzf /tmp/payload.tar.gz && rm /tmp/payload.tar.gz"
-    argv = ["virt-customize", "--quiet", "--no-network", "-a", overlay, "--upload", f"{archive}:/tmp/payload.tar.gz"]
+    argv: list[str | Path] = [
+        "virt-customize",
+        "--quiet",
+        "--no-network",
+        "-a",
+        overlay,
+        "--upload",
+        f"{archive}:/tmp/payload.tar.gz",
+    ]
     argv += ["--run-command", unpack]
     argv += ["--run-command", " ".join([f"{HOOKS}/run", *packages])]
-    subprocess.run([*argv, "--delete", HOOKS], check=True, env=environment)
-    subprocess.run(compression(overlay, "qcow2", target, reproducible=False), check=True)
-    seconds = time.monotonic() - started
+    with watched(folder) as watch:
+        run(create, deadline=60)
+        run([*argv, "--delete", HOOKS], deadline=DEADLINE, env=environment, hint="setup/prepare bench")
+        run(compression(overlay, "qcow2", target, reproducible=False), deadline=DEADLINE)
+        watch.stop()
     for path in (overlay, target):
         path.unlink()
-    return seconds
+    return watch.usage
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", action="store_true", help="every round's figures as JSON")
-    args = parser.parse_args()
-    if shutil.which("virt-customize") is None:
-        print("virt-customize is not there to compare with: install guestfs-tools", file=sys.stderr)
-        return 3
+@contextlib.contextmanager
+def opened(workshop: Workshop) -> Iterator[Round]:
+    """Makes the image."""
     settings = from_environment()
-    with tempfile.TemporaryDirectory(prefix="goldsmith-bench-") as name:
-        folder = Path(name)
-        base = ForeignImages(folder, release="trixie", packages=()).make("elsewhere", PACKAGES)
-        recipe = recipe_for(base, folder)
-        # What is looked up once for good must not fall on the first round.
-        by_goldsmith(recipe)
-        rounds = []
-        for number in range(args.rounds):
-            ours, theirs = by_goldsmith(recipe), by_virt_customize(recipe, base, folder, settings)
-            rounds.append({"goldsmith build": ours, "virt-customize": theirs})
-            print(f"round {number + 1}: goldsmith {ours:.1f} s, virt-customize {theirs:.1f} s", file=sys.stderr)
-    if args.json:
-        print(json.dumps(rounds, indent=2))
-        return 0
-    ratio = statistics.median(each["goldsmith build"] / each["virt-customize"] for each in rounds)
-    for row in rounds[0]:
-        print(f"{row:<20} {statistics.median(each[row] for each in rounds):7.1f} s")
-    print(f"{'ratio':<20} {ratio:9.2f}  at most {PROMISE}: {'kept' if ratio <= PROMISE else 'NOT KEPT'}")
-    return 0 if ratio <= PROMISE else 1
+    folder = workshop.folder / "offline"
+    folder.mkdir()
+    base = ForeignImages(folder, release="trixie", packages=()).make("elsewhere", PACKAGES)
+    recipe = recipe_for(base, folder)
+    # What is looked up once for good must not fall on the first round.
+    workshop.build(recipe)
 
+    def one_round(number: int) -> Iterator[tuple[str, Job]]:
+        yield OURS, lambda: workshop.build(recipe, again=True)[0]
+        yield THEIRS, lambda: by_virt_customize(recipe, base, folder, settings)
+
+    yield one_round
+
+
+SUITE = Suite(ROWS, PROMISES, opened)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(SUITE, __doc__))

@@ -2,22 +2,22 @@
 
 Each round measures, one after another on the same host and under the same accelerator: a boot of the image until the
 login prompt stands on its serial console, with nothing asked; `goldsmith verify` of all its checks with one firmware;
-the example suite of docs/ with a guest that it boots and saves; and the same suite on the saved guest.  The figures
-are medians of the rounds, the ratios are to the bare boot of the same round.
+the example suite of docs/ with a guest that it boots and saves; and the same suite on the saved guest.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
+import contextlib
 import re
-import statistics
-import subprocess
 import sys
 import tempfile
-import time
 import uuid
+from collections.abc import Iterator
 from pathlib import Path
+
+from measure import Usage, measured, watched
+from results import Promise, Row
+from suite import GOLDSMITH, RECIPE, Job, Round, Suite, Workshop, main
 
 from goldsmith.boot.accelerator import Accelerator, choose
 from goldsmith.boot.channel import Channel
@@ -28,78 +28,56 @@ from goldsmith.verify.boots import BOOT_SECONDS
 from goldsmith.verify.machines import NETWORKS, BootPlan, lab_machine
 from goldsmith.verify.settle import LOGIN_PROMPT
 
-SUITE = PROJECT_ROOT / "docs" / "example-suite"
-#: rows of the table, and the most that each may be of a bare boot; none where nothing was promised
-ROWS = {"bare boot to login": None, "all checks": 1.15, "suite, first run": None, "suite, saved guest": 0.15}
+EXAMPLE = PROJECT_ROOT / "docs" / "example-suite"
+BARE, CHECKS = "bare boot to login", "goldsmith verify"
+FIRST, SAVED = "pytest suite, first run", "pytest suite, saved guest"
+SCENE = "Proving an image"
+ROWS = (
+    Row("verify", BARE, "the image with BIOS on the lab's networks, nothing is asked", False, (SCENE,)),
+    Row("verify", CHECKS, "all checks of the recipe, with BIOS", True, (SCENE,)),
+    Row("verify", FIRST, "docs/example-suite, which boots a guest and saves it", True, (SCENE,)),
+    Row("verify", SAVED, "the same tests again, on the guest that was saved", True, (SCENE,)),
+)
+PROMISES = (Promise("verify", CHECKS, 1.15, BARE), Promise("verify", SAVED, 0.15, BARE))
 PASSIVE = Channel("credential", "nothing is asked")
 
 
-def bare_boot(image: Path, settings: Settings, accelerator: Accelerator) -> float:
-    """Seconds from before the networks are made until a login prompt stands on ttyS0."""
-    started = time.monotonic()
-    with tempfile.TemporaryDirectory(prefix="goldsmith-bench-") as folder:
+def bare_boot(image: Path, settings: Settings, accelerator: Accelerator) -> Usage:
+    """From before the networks are made until a login prompt stands on ttyS0."""
+    with watched() as watch, tempfile.TemporaryDirectory(prefix="goldsmith-bench-") as folder:
         plan = BootPlan(image, "qcow2", "bios", Path(folder), settings, accelerator, PASSIVE)
         with lab_machine(plan, NETWORKS, Instance(str(uuid.uuid4()), "bench", make_nics(NETWORKS))) as (machine, _):
             deadline = Deadline.after(BOOT_SECONDS * machine.scale)
             deadline.wait_for(
                 lambda: re.search(LOGIN_PROMPT, machine.console.text(), re.MULTILINE), "a login prompt", interval=0.1
             )
-            return time.monotonic() - started
+            watch.stop()
+    return watch.usage
 
 
-def timed(*argv: str | Path) -> float:
-    """Seconds that a command takes, from start to end; its output where it fails."""
-    started = time.monotonic()
-    done = subprocess.run([str(word) for word in argv], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    if done.returncode:
-        sys.exit(f"{' '.join(map(str, argv))}\n{done.stdout}")
-    return time.monotonic() - started
-
-
-def one_round(recipe: Path, image: Path, settings: Settings, accelerator: Accelerator) -> dict[str, float]:
-    """Seconds of each row."""
-    python = Path(sys.executable)
-    suite = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", SUITE, "--goldsmith-image", image]
+def one_round(image: Path, settings: Settings, accelerator: Accelerator) -> Iterator[tuple[str, Job]]:
+    suite = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(EXAMPLE)]
+    checks: list[str | Path] = [GOLDSMITH, "verify", RECIPE, "--firmware", "bios", "--again"]
+    yield BARE, lambda: bare_boot(image, settings, accelerator)
+    yield CHECKS, lambda: measured(checks, settings.cache_dir)[0]
     with tempfile.TemporaryDirectory(prefix="goldsmith-bench-") as folder:
-        suite += ["--goldsmith-artefacts", Path(folder), SUITE]
-        return {
-            "bare boot to login": bare_boot(image, settings, accelerator),
-            "all checks": timed(python.parent / "goldsmith", "verify", recipe, "--firmware", "bios", "--again"),
-            "suite, first run": timed(*suite, "--goldsmith-fresh"),
-            "suite, saved guest": timed(*suite),
-        }
+        suite += ["--goldsmith-image", str(image), "--goldsmith-artefacts", folder, str(EXAMPLE)]
+        yield FIRST, lambda: measured([*suite, "--goldsmith-fresh"], settings.cache_dir)[0]
+        yield SAVED, lambda: measured(suite, settings.cache_dir)[0]
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--recipe", type=Path, default=PROJECT_ROOT / "recipes" / "debian-13.yaml")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--json", action="store_true", help="every round's figures as JSON")
-    args = parser.parse_args()
+@contextlib.contextmanager
+def opened(workshop: Workshop) -> Iterator[Round]:
+    """Builds the image."""
     settings = from_environment()
     accelerator = choose(settings)
-    goldsmith = Path(sys.executable).parent / "goldsmith"
-    built = subprocess.run([goldsmith, "build", "--json", args.recipe], stdout=subprocess.PIPE, text=True, check=True)
-    image = Path(json.loads(built.stdout)["recipes"][0]["image"])
+    _, image = workshop.build(RECIPE)
     # Facts of the host and the image that are looked up once for good must not fall on whoever comes first.
-    timed(goldsmith, "verify", args.recipe, "--firmware", "bios", "--check", "goldsmith/settled")
-    rounds = []
-    for number in range(args.rounds):
-        rounds.append(one_round(args.recipe, image, settings, accelerator))
-        print(f"round {number + 1}: {', '.join(f'{k} {v:.1f} s' for k, v in rounds[-1].items())}", file=sys.stderr)
-    if args.json:
-        print(json.dumps(rounds, indent=2))
-        return 0
-    print(f"{image.name}, BIOS, {accelerator.name}, {args.rounds} rounds")
-    kept = True
-    for row, most in ROWS.items():
-        seconds = statistics.median(each[row] for each in rounds)
-        ratio = statistics.median(each[row] / each["bare boot to login"] for each in rounds)
-        promise = "" if most is None else f"  at most {most}: {'kept' if ratio <= most else 'NOT KEPT'}"
-        kept = kept and (most is None or ratio <= most)
-        print(f"{row:<20} {seconds:7.1f} s  {ratio:5.2f}{promise}")
-    return 0 if kept else 1
+    measured([GOLDSMITH, "verify", RECIPE, "--firmware", "bios", "--check", "goldsmith/settled"])
+    yield lambda number: one_round(image, settings, accelerator)
 
+
+SUITE = Suite(ROWS, PROMISES, opened)
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(SUITE, __doc__))

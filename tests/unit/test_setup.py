@@ -161,6 +161,12 @@ def test_services_that_do_not_work_are_said_and_not_taken_for_good(machine: Mach
         assert "the environment in .venv-services does not work" in done.stderr
 
 
+def test_what_is_measured_against_is_installed_for_the_benchmark_alone(machine: Machine) -> None:
+    scripts = {**DEBIAN, "dpkg-query": LACKING["dpkg-query"].replace("mtools", "mkosi")}
+    assert "apt-get" not in machine.prepare("test", "root", **scripts).stdout
+    assert "installing 1 system packages: mkosi" in machine.prepare("test", "bench", "root", **scripts).stdout
+
+
 def test_other_dependencies_are_installed_and_keep_the_tests(machine: Machine) -> None:
     assert machine.prepare("test", **DEBIAN).returncode == 0
     (machine.checkout / "pyproject.toml").write_text("[project]\ndependencies = []\n")
@@ -220,7 +226,7 @@ def test_failed_installation_is_said(machine: Machine) -> None:
 def test_unknown_word_is_wrong_input(machine: Machine) -> None:
     done = machine.prepare("tests")
     assert done.returncode == 2
-    assert done.stderr == "usage: setup/prepare [test] [root]\n"
+    assert done.stderr == "usage: setup/prepare [test] [bench] [root]\n"
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")

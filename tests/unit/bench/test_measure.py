@@ -1,0 +1,94 @@
+"""What the benchmark sees of the work that it measures: all its processes, its files on disks and in memory."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import measure
+import pytest
+from measure import measured, watched
+
+from goldsmith.errors import CommandFailedError, HostError
+
+_MIB = 2**20
+#: takes 100 MiB, for long enough to be seen on a busy host
+_TAKE = "import time; held = bytes(1) * (100 * 2**20); time.sleep(1)"
+
+
+def _python(code: str) -> list[str]:
+    return [sys.executable, "-I", "-S", "-c", code]
+
+
+def test_memory_of_a_command_is_seen(tmp_path: Path) -> None:
+    usage, done = measured(_python(f"print('said'); {_TAKE}"), tmp_path)
+    assert done.stdout == "said\n"
+    assert 100 < usage.memory < 150
+    assert usage.seconds > 1.0
+
+
+def test_memory_of_processes_that_a_command_starts_is_added(tmp_path: Path) -> None:
+    both = f"import subprocess, sys; each = [sys.executable, '-I', '-S', '-c', {_TAKE!r}]\n"
+    both += "for process in [subprocess.Popen(each) for _ in 'ab']: process.wait()"
+    assert 200 < measured(_python(both), tmp_path)[0].memory < 300
+
+
+def test_memory_of_what_ran_before_and_of_the_benchmark_is_not_seen(tmp_path: Path) -> None:
+    own = bytes(1) * (100 * _MIB)
+    before = subprocess.Popen(_python(f"print(flush=True); {_TAKE}; time.sleep(9)"), stdout=subprocess.PIPE)
+    try:
+        assert before.stdout
+        before.stdout.readline()
+        assert measured(["sleep", "0.3"], tmp_path)[0].memory < 50
+    finally:
+        before.kill()
+        before.communicate()
+    assert len(own) == 100 * _MIB
+
+
+def test_a_shared_page_counts_once(tmp_path: Path) -> None:
+    forked = "import os, time; held = bytes(1) * (100 * 2**20); os.fork(); time.sleep(1)"
+    assert 100 < measured(_python(forked), tmp_path)[0].memory < 160
+
+
+def test_disk_that_is_given_back_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Others write on this disk too: the file system is a played one, whose files are those of the folder.
+    monkeypatch.setattr(measure, "_file_systems", lambda folders: [tmp_path])
+    monkeypatch.setattr(measure, "_free", lambda path: -sum(each.stat().st_size for each in path.glob("*")))
+    script = 'head -c 60M /dev/zero >"$1/a"; sleep 1; mv "$1/a" "$2"'
+    usage, _ = measured(["sh", "-c", script, "sh", str(tmp_path), str(tmp_path.parent / "away")], tmp_path)
+    assert 59 < usage.disk < 61
+
+
+def test_free_space_is_that_of_the_file_system(tmp_path: Path) -> None:
+    facts = os.statvfs(tmp_path)
+    assert abs(measure._free(tmp_path) - facts.f_bfree * facts.f_frsize) < 2**30
+
+
+def test_files_in_memory_are_seen_and_are_no_disk(tmp_path: Path) -> None:
+    place = Path(f"/dev/shm/bench-test-{os.getpid()}")
+    try:
+        usage, _ = measured(["sh", "-c", 'head -c 200M /dev/zero >"$1"; sleep 1', "sh", str(place)], tmp_path)
+    finally:
+        place.unlink(missing_ok=True)
+    assert usage.tmpfs > 150
+    assert measure._file_systems([Path("/dev/shm")]) == []
+    assert len(measure._file_systems([tmp_path, tmp_path])) <= 1
+
+
+def test_a_failed_command_says_what_it_said(tmp_path: Path) -> None:
+    with pytest.raises(CommandFailedError, match="exited 3") as caught:
+        measured(["sh", "-c", "echo broken >&2; exit 3"], tmp_path)
+    assert caught.value.tail == "broken"
+    with pytest.raises(HostError, match="not-there"):
+        measured(["not-there"], tmp_path)
+
+
+def test_the_clock_stands_still_once_stopped(tmp_path: Path) -> None:
+    with watched(tmp_path) as watch:
+        watch.stop()
+        first = watch.usage
+        subprocess.run(["sleep", "0.2"], check=True)
+    assert watch.usage == first

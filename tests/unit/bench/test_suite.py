@@ -1,0 +1,101 @@
+"""How a benchmark runs: rounds in order, and what fails is said while the rest goes on."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import suite
+from measure import Usage
+from results import Row
+from suite import Job, Round, Suite, Workshop
+
+from goldsmith.errors import HostError
+
+ROWS = tuple(Row("build", name, "what", True) for name in ("a", "b"))
+
+
+def _usage(seconds: float) -> Usage:
+    return Usage(seconds, 0, 0, 0)
+
+
+def _suite(one_round: Round, before: str = "", after: str = "") -> Suite:
+    @contextlib.contextmanager
+    def opened(workshop: Workshop) -> Iterator[Round]:
+        if before:
+            raise HostError(before)
+        yield one_round
+        if after:
+            raise HostError(after)
+
+    return Suite(ROWS, (), opened)
+
+
+def _run(made: Suite, rounds: int = 2) -> dict[str, Row]:
+    return {row.name: row for row in made.run(Workshop(Path("/nonexistent"), argparse.Namespace()), rounds)}
+
+
+def _fail(message: str) -> Usage:
+    raise HostError(message)
+
+
+def test_each_round_measures_all_rows() -> None:
+    def one_round(number: int) -> Iterator[tuple[str, Job]]:
+        yield "b", lambda: _usage(number)
+        yield "a", lambda: _usage(number + 10)
+
+    rows = _run(_suite(one_round))
+    assert rows["a"].rounds == (_usage(10), _usage(11))
+    assert rows["b"].rounds == (_usage(0), _usage(1))
+
+
+def test_a_contestant_that_fails_once_could_not_run_and_the_others_go_on() -> None:
+    def one_round(number: int) -> Iterator[tuple[str, Job]]:
+        yield "a", lambda: _fail("it is not there") if number else _usage(1)
+        yield "b", lambda: _usage(2)
+
+    rows = _run(_suite(one_round))
+    assert (rows["a"].failed, rows["a"].rounds) == ("it is not there", ())
+    assert (rows["b"].failed, len(rows["b"].rounds)) == ("", 2)
+
+
+def test_a_preparation_that_fails_is_said_of_all_rows() -> None:
+    rows = _run(_suite(lambda number: iter(()), before="no cloud"))
+    assert {row.failed for row in rows.values()} == {"no cloud"}
+
+
+def test_what_was_measured_before_the_end_failed_is_kept() -> None:
+    def one_round(number: int) -> Iterator[tuple[str, Job]]:
+        yield "a", lambda: _usage(1)
+        yield "b", lambda: _fail("its own reason")
+
+    rows = _run(_suite(one_round, after="did not close"))
+    assert (rows["a"].failed, len(rows["a"].rounds)) == ("", 2)
+    assert rows["b"].failed == "its own reason"
+
+
+def test_a_run_has_a_cache_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOLDSMITH_CACHE", "/the/users")
+    seen = []
+
+    def one_round(number: int) -> Iterator[tuple[str, Job]]:
+        seen.append(Path(os.environ["GOLDSMITH_CACHE"]))
+        yield "a", lambda: _usage(1)
+        yield "b", lambda: _usage(1)
+
+    monkeypatch.setattr(suite, "host_facts", lambda rounds: {"rounds": rounds})
+    report, args = suite.run([_suite(one_round)], None, ["--rounds", "3", "--folder", str(tmp_path), "--json"])
+    assert (args.json, report.host, len(report.rows)) == (True, {"rounds": 3}, 2)
+    assert all(path.is_relative_to(tmp_path) for path in seen)
+    assert os.environ["GOLDSMITH_CACHE"] == "/the/users"
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_version_is_a_programs_own_word() -> None:
+    assert suite._first_line("sh", "-c", "echo 'tool 1.2.3 (of someone)'") == "1.2.3"
+    assert suite._first_line("sh", "-c", "echo 1.2; exit 1") == "not there"
+    assert suite._first_line("not-there") == "not there"
