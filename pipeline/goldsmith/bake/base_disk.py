@@ -70,7 +70,9 @@ class DiskOfBase:
 
         def make(folder: Path) -> None:
             image = folder / _IMAGE
-            self._jail.run(compression(self.raw, "raw", image, reproducible=True), deadline=COMPRESSION_SECONDS)
+            # The initramfs, which is waited for, is made meanwhile.
+            words = ["nice", *compression(self.raw, "raw", image, reproducible=True)]
+            self._jail.run(words, deadline=COMPRESSION_SECONDS)
             self._jail.run(["chown", f"{os.getuid()}:{os.getgid()}", image], deadline=30)
 
         return kept(self._store.root, KIND, self._key, make, self._work) / _IMAGE

@@ -117,8 +117,8 @@ def _make(
     (folder / _VARIABLES).write_text(variables)
     with ThreadPoolExecutor(1) as pool:
         taken = pool.submit(handed, BaseTree(tree.tar, variables))
-        # Quick rather than small: it is read far more often than written, and sent nowhere.
-        jail.run(["zstd", "-q", "-T0", "-1", tree.tar, "-o", folder / _TREE], deadline=600)
+        # Quick rather than small: it is read far more often than written, and sent nowhere.  Others are waited for.
+        jail.run(["nice", "zstd", "-q", "-T0", "-1", tree.tar, "-o", folder / _TREE], deadline=600)
         jail.run(["chown", f"{os.getuid()}:{os.getgid()}", folder / _TREE], deadline=30)
         taken.result()
     jail.run(["rm", tree.tar], deadline=60)

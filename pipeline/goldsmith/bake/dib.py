@@ -33,7 +33,7 @@ esac
 exec {python} "$@"
 """
 #: that every build is given
-_BESIDE = ("tree-only", "kept-downloads", "depmod-beside")
+_BESIDE = ("tree-only", "kept-downloads", "work-beside")
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def test_the_words_that_dib_gets(build: Builder, tmp_path: Path) -> None:
     output = str(tmp_path / "work/dib/tree")
     assert (tmp_path / "work/words").read_text().split("\n")[:-1] == [
         *("-n", "-a", "amd64", "-t", "tar", "-o", output, "-p", "htop,vim-tiny"),
-        *("debian-minimal", "networkd", "tree-only", "kept-downloads", "depmod-beside", "one-initramfs"),
+        *("debian-minimal", "networkd", "tree-only", "kept-downloads", "work-beside", "one-initramfs"),
     ]
     assert tree.tar == Path(f"{output}.tar")
     assert tree.tar.read_text() == "tree\n"

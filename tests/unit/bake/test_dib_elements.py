@@ -13,7 +13,7 @@ from goldsmith.bake.dib import OWN_ELEMENTS
 from goldsmith.errors import CommandFailedError
 from goldsmith.host.jail import Jail
 
-DEPMOD = OWN_ELEMENTS / "depmod-beside"
+BESIDE = OWN_ELEMENTS / "work-beside"
 KEPT = OWN_ELEMENTS / "kept-downloads"
 #: takes as long as the test wants
 SLOW = """#!/bin/sh
@@ -33,8 +33,8 @@ class Build:
             (folder / name).mkdir(parents=True)
         self.program("sbin/depmod", SLOW)
         self.program("sbin/update-initramfs", "#!/bin/sh\n")
-        shutil.copy(DEPMOD / "pre-install.d/02-depmod-beside", folder / "tmp/before")
-        shutil.copy(DEPMOD / "post-install.d/99-depmod-beside", folder / "tmp/after")
+        for script in ("pre-install.d/02", "install.d/98", "post-install.d/94"):
+            shutil.copy(BESIDE / f"{script}-work-beside", folder / "tmp" / script.partition(".")[0])
         (folder / "tmp/status").write_text("0")
 
     def program(self, name: str, text: str) -> None:
@@ -56,19 +56,30 @@ def build(jail: Jail, tmp_path: Path) -> Build:
 
 def test_depmod_runs_beside_and_is_waited_for(build: Build) -> None:
     said = build.run(
-        "/tmp/before; depmod 6.1; depmod 6.2; cat /tmp/course 2>/dev/null | grep ended || echo none ended;"
-        "touch /tmp/go; /tmp/after; cat /tmp/course; ls /tmp /usr/local/sbin"
+        "/tmp/pre-install; depmod 6.1; depmod 6.2; cat /tmp/course 2>/dev/null | grep ended || echo none ended;"
+        "touch /tmp/go; /tmp/post-install; cat /tmp/course; ls /tmp /usr/local/sbin"
     )
     lines = said.splitlines()
     assert lines[:5] == ["none ended", "begun 6.1", "ended 6.1", "begun 6.2", "ended 6.2"]
     # Nothing of it is left in the tree.
-    assert "depmod-beside" not in lines and "depmod" not in lines
+    assert not {"work-beside", "depmod", "py3compile"} & set(lines)
 
 
 def test_a_depmod_that_fails_fails_the_build(build: Build) -> None:
     with pytest.raises(CommandFailedError):
-        build.run("echo 3 > /tmp/status; touch /tmp/go; /tmp/before; depmod 6.1; /tmp/after")
-    assert (build.folder / "tmp/depmod-beside/failed").read_text() == "depmod 6.1\n"
+        build.run("echo 3 > /tmp/status; touch /tmp/go; /tmp/pre-install; depmod 6.1; /tmp/post-install")
+    assert (build.folder / "tmp/work-beside/failed").read_text() == "/sbin/depmod 6.1\n"
+
+
+def test_python_is_compiled_before_packages_are_removed(build: Build) -> None:
+    # The namespace's own, in the place of the distribution's.
+    build.program("tmp/py3compile", SLOW)
+    said = build.run(
+        "test -e /usr/bin/py3compile || exit 0; mount --bind /tmp/py3compile /usr/bin/py3compile;"
+        "/tmp/pre-install; py3compile -p a; depmod 6.1; sleep 0.3; touch /tmp/go; /tmp/install; cat /tmp/course;"
+        "/tmp/post-install"
+    )
+    assert not said or "ended -p a" in said.splitlines()
 
 
 @pytest.mark.parametrize("hook", ["dracut", "dkms", "none, and no update-initramfs"])
@@ -77,12 +88,12 @@ def test_where_its_answer_is_read_at_once_it_is_waited_for(build: Build, hook: s
         (build.folder / "sbin/update-initramfs").unlink()
     else:
         (build.folder / "etc/kernel/postinst.d" / hook).touch()
-    said = build.run("/tmp/before; touch /tmp/go; depmod 6.1; cat /tmp/course; /tmp/after")
+    said = build.run("/tmp/pre-install; touch /tmp/go; depmod 6.1; cat /tmp/course; /tmp/post-install")
     assert said.splitlines() == ["begun 6.1", "ended 6.1"]
 
 
 def test_a_build_without_a_kernel(build: Build) -> None:
-    assert build.run("/tmp/before; /tmp/after") == ""
+    assert build.run("/tmp/pre-install; /tmp/post-install") == ""
 
 
 class Downloads:
