@@ -114,8 +114,8 @@ def run(
     parser.add_argument("--method", choices=("put", "import"), default="put", help="how goldsmith uploads it")
     parser.add_argument("--json", action="store_true", help="every round's figures as JSON")
     args = parser.parse_args(arguments)
-    with tempfile.TemporaryDirectory(prefix="goldsmith-bench-", dir=args.folder) as name, _own_cache(Path(name)):
-        workshop = Workshop(Path(name), args)
+    with _own_folder(args.folder) as folder, _own_cache(folder):
+        workshop = Workshop(folder, args)
         rows = tuple(row for suite in suites for row in suite.run(workshop, args.rounds))
         return Report(host_facts(args.rounds), rows, tuple(p for suite in suites for p in suite.promises)), args
 
@@ -125,6 +125,16 @@ def main(suite: Suite, description: str | None) -> int:
     report, args = run([suite], description)
     print(json.dumps(results.as_document(report), indent=2) if args.json else results.as_text(report), end="")
     return report.exit_code
+
+
+@contextlib.contextmanager
+def _own_folder(parent: Path) -> Iterator[Path]:
+    """Removed at the end, but for what is mounted in it: a bootstrap that was killed leaves the host's /proc there."""
+    folder = Path(tempfile.mkdtemp(prefix="goldsmith-bench-", dir=parent))
+    try:
+        yield folder
+    finally:
+        subprocess.run(["rm", "-rf", "--one-file-system", folder], check=False)
 
 
 @contextlib.contextmanager

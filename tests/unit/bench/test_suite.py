@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -93,6 +95,31 @@ def test_a_run_has_a_cache_of_its_own(tmp_path: Path, monkeypatch: pytest.Monkey
     assert all(path.is_relative_to(tmp_path) for path in seen)
     assert os.environ["GOLDSMITH_CACHE"] == "/the/users"
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount")
+def test_what_is_mounted_in_the_folder_is_not_removed(tmp_path: Path) -> None:
+    # In a namespace of its own, where the mounts end with the test.
+    script = """
+mount -t tmpfs none "$1" && mkdir "$1/dir" && touch "$1/kept"
+exec "$2" -c 'import subprocess, sys
+from pathlib import Path
+import suite
+with suite._own_folder(Path(sys.argv[1])) as folder:
+    (folder / "own").touch()
+    (folder / "tree").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "none", folder / "tree"], check=True)
+    (folder / "tree" / "of-another").touch()
+assert (folder / "tree" / "of-another").exists()
+assert not (folder / "own").exists()' "$1/dir"
+"""
+    path = ":".join(str(suite.PROJECT_ROOT / part) for part in ("tests/bench", "pipeline"))
+    subprocess.run(
+        ["unshare", "--mount", "sh", "-ec", script, "sh", str(tmp_path), sys.executable],
+        env={**os.environ, "PYTHONPATH": path},
+        check=True,
+        timeout=60,
+    )
 
 
 def test_a_version_is_a_programs_own_word() -> None:
