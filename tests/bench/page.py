@@ -18,10 +18,11 @@ _INTRODUCTION = """\
 
 Made by `make bench`, which measures everything one after another on an otherwise idle host (`ROUNDS=3`) and writes this
 page, [bench.json](bench.json) with every round's figures, and the picture. What could not run says why. A part of it
-alone, which writes nothing here:
+alone, which writes nothing here, and the whole with what was measured so before:
 
     setup/prepare test bench root
-    .venv/bin/python tests/bench/build.py --rounds 1       or verify.py, offline.py, upload.py
+    .venv/bin/python tests/bench/build.py --json > build.json       or verify.py, offline.py, upload.py
+    .venv/bin/python tests/bench/everything.py --have build.json    with --only build nothing else is measured
 
 ![Seconds side by side, and how they grow with the number of recipes](bench.svg)
 
@@ -29,9 +30,9 @@ Seconds are the median of the rounds. Memory, disk and tmpfs are the most that w
 was before, by looking several times a second: memory of all processes together (what they share counts once), space of
 disks, files in memory. Ratios are taken within each round, and a promise is about their median.
 
-"Cold" keeps downloaded packages and nothing else. disk-image-create, which goldsmith begins with too, keeps those that
-apt installs and loads those of the bootstrap each time; mkosi keeps all. disk-image-create keeps nothing of a former
-image: its figure is that of every change. mkosi installs the same packages and applies no fixes.
+"Cold" keeps downloaded packages and nothing else: goldsmith and mkosi keep theirs; disk-image-create has a folder for
+them too, which its own script for Debian's base empties each time. It keeps nothing of a former image: its figure is
+that of every change. mkosi installs the same packages and applies no fixes.
 """
 
 

@@ -72,6 +72,15 @@ class Suite:
     #: prepares, measures nothing
     opened: Callable[[Workshop], AbstractContextManager[Round]]
 
+    @property
+    def name(self) -> str:
+        return self.rows[0].suite
+
+    def had(self, had: Mapping[tuple[str, str], Row]) -> tuple[Row, ...]:
+        """Its rows, if all of them were measured before."""
+        found = [had.get((row.suite, row.name)) for row in self.rows]
+        return tuple(row for row in found if row) if all(found) else ()
+
     def run(self, workshop: Workshop, rounds: int) -> tuple[Row, ...]:
         """The rows with their figures; whatever fails is said in its row, and the others go on."""
         figures: dict[str, list[Usage]] = {row.name: [] for row in self.rows}
@@ -113,10 +122,17 @@ def run(
     parser.add_argument("--mebibytes", type=int, default=1024, help="size of the image that is uploaded")
     parser.add_argument("--method", choices=("put", "import"), default="put", help="how goldsmith uploads it")
     parser.add_argument("--json", action="store_true", help="every round's figures as JSON")
+    parser.add_argument(
+        "--have", type=Path, action="append", default=[], help="take what is in this JSON, and measure only the rest"
+    )
+    names = [suite.name for suite in suites]
+    parser.add_argument("--only", choices=names, action="append", default=[], help="leave the other programs out")
     args = parser.parse_args(arguments)
+    suites = [suite for suite in suites if suite.name in (args.only or names)]
+    had = {(r.suite, r.name): r for file in args.have for r in results.from_document(json.loads(file.read_text())).rows}
     with _own_folder(args.folder) as folder, _own_cache(folder):
         workshop = Workshop(folder, args)
-        rows = tuple(row for suite in suites for row in suite.run(workshop, args.rounds))
+        rows = tuple(row for suite in suites for row in suite.had(had) or suite.run(workshop, args.rounds))
         return Report(host_facts(args.rounds), rows, tuple(p for suite in suites for p in suite.promises)), args
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
+import json
 import os
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import results
 import suite
 from measure import Usage
 from results import Row
@@ -126,3 +129,32 @@ def test_a_version_is_a_programs_own_word() -> None:
     assert suite._first_line("sh", "-c", "echo 'tool 1.2.3 (of someone)'") == "1.2.3"
     assert suite._first_line("sh", "-c", "echo 1.2; exit 1") == "not there"
     assert suite._first_line("not-there") == "not there"
+
+
+def _one_round(number: int) -> Iterator[tuple[str, Job]]:
+    for row in ROWS:
+        yield row.name, lambda: _usage(number)
+
+
+def test_what_was_measured_before_is_taken_if_it_is_all_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suite, "host_facts", lambda rounds: {"rounds": rounds})
+    other = Suite((dataclasses.replace(ROWS[0], suite="other"),), (), _suite(_one_round).opened)
+    common = ["--rounds", "2", "--folder", str(tmp_path)]
+    before, _ = suite.run([_suite(_one_round)], None, [*common, "--only", "build"])
+    had = tmp_path / "had.json"
+    had.write_text(json.dumps(results.as_document(before)))
+    report, _ = suite.run([_suite(lambda number: pytest.fail("measured")), other], None, [*common, "--have", str(had)])
+    assert [row for row in report.rows if row.suite == "build"] == list(before.rows)
+    had.write_text(json.dumps(results.as_document(dataclasses.replace(before, rows=before.rows[:1]))))
+    report, _ = suite.run([_suite(_one_round), other], None, [*common, "--have", str(had)])
+    assert all(len(row.rounds) == 2 for row in report.rows if row.suite == "build")
+
+
+def test_the_others_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suite, "host_facts", lambda rounds: {"rounds": rounds})
+    other = Suite(
+        (dataclasses.replace(ROWS[0], suite="other"),), (), _suite(lambda number: pytest.fail("measured")).opened
+    )
+    words = ["--rounds", "1", "--folder", str(tmp_path), "--only", "build"]
+    report, _ = suite.run([_suite(_one_round), other], None, words)
+    assert {row.suite for row in report.rows} == {"build"}
