@@ -134,7 +134,7 @@ def install_grub(jail: Jail, tree: Path, scratch: Path, layout: Layout) -> None:
         early.write_text(
             f"search.fs_uuid {layout.root_uuid} root hd0,gpt{layout.root.number}\nset prefix=($root){boot}\n"
         )
-        jail.run(["cp", early, f"{tree}{boot}/i386-pc/load.cfg"], deadline=10)
+        jail.run(["install", "-m", "0644", early, f"{tree}{boot}/i386-pc/load.cfg"], deadline=10)
         jail.run(
             [
                 *chroot, family.tool("mkimage"), "--directory", "/usr/lib/grub/i386-pc", "--format", "i386-pc",

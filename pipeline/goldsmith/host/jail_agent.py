@@ -45,6 +45,8 @@ def _open(request: dict[str, Any]) -> subprocess.Popen[bytes]:
             env=request.get("env"),
             cwd=request.get("cwd"),
             start_new_session=True,
+            # What a build leaves in an image must not be its caller's choice.
+            umask=0o022,
             **streams,
         )
     finally:

@@ -201,3 +201,12 @@ def test_a_user_goes_through_sudo(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         pass
     assert "sudo -v" in (caught.value.hint or "")
     assert asked.read_text().startswith("--non-interactive unshare")
+
+
+def test_modes_of_new_files_are_not_the_callers_choice() -> None:
+    before = os.umask(0o077)
+    try:
+        with user_jail(ENVIRONMENT) as made:
+            assert made.run(["sh", "-c", "umask"], deadline=10).stdout == "0022\n"
+    finally:
+        os.umask(before)
