@@ -15,7 +15,7 @@ from goldsmith.errors import CommandFailedError, HostError
 
 _MIB = 2**20
 #: takes 100 MiB, for long enough to be seen on a busy host
-_TAKE = "import time; held = bytes(1) * (100 * 2**20); time.sleep(1)"
+_TAKE = "import time; held = bytes(1) * (100 * 2**20); time.sleep(3)"
 
 
 def _python(code: str) -> list[str]:
