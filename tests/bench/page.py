@@ -26,9 +26,10 @@ alone, which writes nothing here, and the whole with what was measured so before
 
 ![Seconds side by side, and how they grow with the number of recipes](bench.svg)
 
-Seconds are the median of the rounds. Memory, disk and tmpfs are the most that was seen in any round, above what there
-was before, by looking several times a second: memory of all processes together (what they share counts once), space of
-disks, files in memory. Ratios are taken within each round, and a promise is about their median.
+Seconds are the median of the rounds (2 and 4 recipes are measured in the first alone). Memory, disk and tmpfs are the
+most that was seen in any round, above what there was before, by looking several times a second: memory of all
+processes together (what they share counts once), space of disks, files in memory. Ratios are taken within each round,
+and a promise is about their median.
 
 "Cold" keeps downloaded packages and nothing else: goldsmith and mkosi keep theirs; disk-image-create has a folder for
 them too, which its own script for Debian's base empties each time. It keeps nothing of a former image: its figure is
