@@ -37,6 +37,8 @@ _OF_ONE_BUILD = (
     "etc/ssl/private/ssl-cert-snakeoil.key",
     "etc/ssl/certs/ssl-cert-snakeoil.pem",
     "etc/dib-manifests",
+    # With the modes that the files have in the checkout of whoever builds.
+    "usr/share/pkg-map",
     "var/cache/ldconfig/aux-cache",
     "var/lib/systemd/random-seed",
 )
