@@ -17,7 +17,7 @@ from goldsmith.store.artefacts import ArtefactStore, kept
 KIND = "disk"
 _IMAGE = "disk.qcow2"
 _CODE = tuple(
-    f"code:bake/{name}.py" for name in ("base_disk", "disk", "root_file_system", "ext4", "layout", "clusters")
+    f"code:bake/{name}.py" for name in ("base", "base_disk", "disk", "root_file_system", "ext4", "layout", "clusters")
 )
 
 
