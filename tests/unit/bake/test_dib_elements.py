@@ -72,14 +72,15 @@ def test_a_depmod_that_fails_fails_the_build(build: Build) -> None:
 
 
 def test_python_is_compiled_before_packages_are_removed(build: Build) -> None:
-    # The namespace's own, in the place of the distribution's.
+    if not Path("/usr/bin/py3compile").exists():
+        pytest.skip("there is no py3compile whose place could be taken")
     build.program("tmp/py3compile", SLOW)
     said = build.run(
-        "test -e /usr/bin/py3compile || exit 0; mount --bind /tmp/py3compile /usr/bin/py3compile;"
+        "mount --bind /tmp/py3compile /usr/bin/py3compile;"
         "/tmp/pre-install; py3compile -p a; depmod 6.1; sleep 0.3; touch /tmp/go; /tmp/install; cat /tmp/course;"
         "/tmp/post-install"
     )
-    assert not said or "ended -p a" in said.splitlines()
+    assert "ended -p a" in said.splitlines()
 
 
 @pytest.mark.parametrize("hook", ["dracut", "dkms", "none, and no update-initramfs"])

@@ -107,7 +107,7 @@ def test_within_the_tree_the_same(jail: Jail, tree: Path, tmp_path: Path) -> Non
 
 
 def test_without_overlays_nothing_is_done(jail: Jail, tree: Path, tmp_path: Path) -> None:
-    # A file where the overlay's folder for changes has to be.
+    # A name that the options of a mount cannot hold.
     work = tmp_path / "work,with=a:comma"
     work.mkdir()
     names = _names(tree)
