@@ -28,6 +28,8 @@ ROOT_SIZE, ESP_SIZE = 40 * MIB, 12 * MIB
 SERIAL = "42BB9C33"
 UUIDS = {"a": "ed0ff7a0-f06c-5fda-9686-72b934b919b8", "b": "bcd88a2c-a7c6-532e-8c9a-8d9cf621bb4d"}
 EPOCH = 1_700_000_000
+#: mke2fs makes "/" and /lost+found of the time that it runs at
+STAMP = {**os.environ, "E2FSPROGS_FAKE_TIME": str(EPOCH)}
 BIOS_BOOT = "21686148-6449-6E6F-744E-656564454649"
 TABLE = f"""\
 label: gpt
@@ -105,7 +107,7 @@ def _disk(folder: Path, side: str) -> Path:
         stream.truncate(SIZE)
     subprocess.run(["sfdisk", "--quiet", disk], input=TABLE.encode(), check=True)
     argv = ["mke2fs", "-q", "-F", "-t", "ext4", "-U", UUIDS[side], "-d", root, "-E", f"offset={ROOT},root_owner=0:0"]
-    subprocess.run([*argv, disk, f"{ROOT_SIZE // 1024}k"], check=True)
+    subprocess.run([*argv, disk, f"{ROOT_SIZE // 1024}k"], check=True, env=STAMP)
     argv = ["mkfs.vfat", "-F", "12", "-i", SERIAL, f"--offset={ESP // 512}", str(disk), str(ESP_SIZE // 1024)]
     subprocess.run(argv, check=True, capture_output=True)
     menu = folder / f"menu-{side}"
@@ -141,7 +143,7 @@ def _data(folder: Path, name: str, uuid: str, text: str) -> Path:
         ["sfdisk", "--quiet", disk], input=b"label: dos\nlabel-id: 0x1\n1 : start=2048, type=83\n", check=True
     )
     argv = ["mke2fs", "-q", "-F", "-t", "ext4", "-U", uuid, "-d", root, "-E", f"offset={MIB},root_owner=0:0", disk]
-    subprocess.run([*argv, f"{15 * 1024}k"], check=True)
+    subprocess.run([*argv, f"{15 * 1024}k"], check=True, env=STAMP)
     return disk
 
 

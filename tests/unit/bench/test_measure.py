@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import measure
 import pytest
@@ -13,7 +15,6 @@ from measure import measured, watched
 
 from goldsmith.errors import CommandFailedError, HostError
 
-_MIB = 2**20
 #: takes 100 MiB, for long enough to be seen on a busy host
 _TAKE = "import time; held = bytes(1) * (100 * 2**20); time.sleep(3)"
 
@@ -22,35 +23,49 @@ def _python(code: str) -> list[str]:
     return [sys.executable, "-I", "-S", "-c", code]
 
 
+def _alone(argv: list[str], folder: Path, first: str = "") -> dict[str, Any]:
+    """What a process of its own measures, once it has done ``first``: from this one other tests start programs too."""
+    code = f"""
+import dataclasses, json, pathlib, subprocess, sys, measure
+{first}
+usage, done = measure.measured(sys.argv[2:], pathlib.Path(sys.argv[1]))
+print(json.dumps({{**dataclasses.asdict(usage), "stdout": done.stdout}}))
+"""
+    environment = {**os.environ, "PYTHONPATH": str(Path(measure.__file__).parent)}
+    words = [sys.executable, "-c", code, str(folder), *argv]
+    said = subprocess.run(words, env=environment, check=True, stdout=subprocess.PIPE, text=True).stdout
+    usage: dict[str, Any] = json.loads(said)
+    return usage
+
+
 def test_memory_of_a_command_is_seen(tmp_path: Path) -> None:
-    usage, done = measured(_python(f"print('said'); {_TAKE}"), tmp_path)
-    assert done.stdout == "said\n"
-    assert 100 < usage.memory < 150
-    assert usage.seconds > 1.0
+    usage = _alone(_python(f"print('said'); {_TAKE}"), tmp_path)
+    assert usage["stdout"] == "said\n"
+    assert 100 < usage["memory"] < 150
+    assert usage["seconds"] > 1.0
 
 
 def test_memory_of_processes_that_a_command_starts_is_added(tmp_path: Path) -> None:
     both = f"import subprocess, sys; each = [sys.executable, '-I', '-S', '-c', {_TAKE!r}]\n"
     both += "for process in [subprocess.Popen(each) for _ in 'ab']: process.wait()"
-    assert 200 < measured(_python(both), tmp_path)[0].memory < 300
+    assert 200 < _alone(_python(both), tmp_path)["memory"] < 300
 
 
 def test_memory_of_what_ran_before_and_of_the_benchmark_is_not_seen(tmp_path: Path) -> None:
-    own = bytes(1) * (100 * _MIB)
-    before = subprocess.Popen(_python(f"print(flush=True); {_TAKE}; time.sleep(9)"), stdout=subprocess.PIPE)
-    try:
-        assert before.stdout
-        before.stdout.readline()
-        assert measured(["sleep", "0.3"], tmp_path)[0].memory < 50
-    finally:
-        before.kill()
-        before.communicate()
-    assert len(own) == 100 * _MIB
+    before = _python(f"print(flush=True); {_TAKE}")
+    first = f"""
+own = bytes(1) * (100 * 2**20)
+before = subprocess.Popen({before}, stdout=subprocess.PIPE)
+before.stdout.readline()
+"""
+    assert _alone(["sleep", "0.3"], tmp_path, first)["memory"] < 50
+    # Started while it is measured, the same is seen.
+    assert _alone(before, tmp_path)["memory"] > 100
 
 
 def test_a_shared_page_counts_once(tmp_path: Path) -> None:
     forked = "import os, time; held = bytes(1) * (100 * 2**20); os.fork(); time.sleep(1)"
-    assert 100 < measured(_python(forked), tmp_path)[0].memory < 160
+    assert 100 < _alone(_python(forked), tmp_path)["memory"] < 160
 
 
 def test_disk_that_is_given_back_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
