@@ -9,7 +9,7 @@ from goldsmith.bake.base_tree import Identity
 from goldsmith.bake.disk import COMPRESSION_SECONDS, compression, make_base
 from goldsmith.bake.layout import make_layout
 from goldsmith.host.files import document_digest
-from goldsmith.host.jail import Jail
+from goldsmith.host.jail import BESIDE, Jail
 from goldsmith.recipe.plan import Plan
 from goldsmith.settings import Settings
 from goldsmith.store.artefacts import ArtefactStore, kept
@@ -44,8 +44,10 @@ class DiskOfBase:
         self._work = scratch / "making"
         self._work.mkdir()
         self.raw = scratch / "base.raw"
-        # The caller's, though root writes it.
-        self.raw.touch()
+        self._copy = scratch / "image.raw"
+        # The caller's, though root writes them.
+        for path in (self.raw, self._copy):
+            path.touch()
 
     def find(self) -> Path | None:
         """The compressed disk, if the store has it."""
@@ -65,14 +67,19 @@ class DiskOfBase:
         """
         make_base(self._jail, tree, self._work, self._layout, self.raw, epoch=self._epoch)
 
+    def copy(self) -> Path:
+        """A copy of ``raw``, which is complete, for one image."""
+        self._jail.run(["cp", "--reflink=auto", "--sparse=always", self.raw, self._copy], deadline=COMPRESSION_SECONDS)
+        return self._copy
+
     def keep(self) -> Path:
         """``raw``, which was written, compressed."""
 
         def make(folder: Path) -> None:
             image = folder / _IMAGE
             # The initramfs, which is waited for, is made meanwhile.
-            words = ["nice", *compression(self.raw, "raw", image, reproducible=True)]
-            self._jail.run(words, deadline=COMPRESSION_SECONDS)
+            words = compression(self.raw, "raw", image, reproducible=True)
+            self._jail.run(words, deadline=COMPRESSION_SECONDS, nice=BESIDE)
             self._jail.run(["chown", f"{os.getuid()}:{os.getgid()}", image], deadline=30)
 
         return kept(self._store.root, KIND, self._key, make, self._work) / _IMAGE

@@ -6,8 +6,9 @@ import os
 import shutil
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from goldsmith import __version__
@@ -28,6 +29,7 @@ from goldsmith.host.apt_sources import Mirrors, host_mirrors
 from goldsmith.host.files import document_digest, file_digests, require_space
 from goldsmith.host.jail import root_jail
 from goldsmith.host.progress import Progress
+from goldsmith.host.run import Completed
 from goldsmith.images.base import obtained, working_copy
 from goldsmith.recipe.differences import because
 from goldsmith.recipe.model import ImageBase
@@ -250,7 +252,16 @@ def _bake(
                 progress=progress,
             )
             layout = make_layout(plan.recipe.disk.size, plan.digest)
-            make_disk(jail, root, base.disk, disk, layout, folder / IMAGE, epoch=epoch, progress=progress)
+            removal: list[Future[Completed]] = []
+            # While the image is compressed.
+            remove = partial(jail.run, ["rm", "-rf", "--one-file-system", root], deadline=300)
+            make_disk(
+                *(jail, root, base.disk, disk, layout, folder / IMAGE),
+                epoch=epoch,
+                progress=progress,
+                tree_is_read=lambda: removal.append(pool.submit(remove)),
+            )
+        wait(removal)
         # Root made it; from here on it is the caller's.
         jail.run(["chown", f"{os.getuid()}:{os.getgid()}", folder / IMAGE], deadline=30)
         # Computed while the scratch folder is removed.

@@ -58,12 +58,16 @@ def _data(descriptor: int, size: int) -> Iterator[tuple[int, int]]:
         yield start, end
 
 
-def write_changed(jail: Jail, base: Path, new: Path, changed: Iterable[int], target: Path, scratch: Path) -> None:
-    """Write the disk ``new`` to ``target``, a qcow2: that of ``base``, but for the clusters that are ``changed``.
+def begin(jail: Jail, base: Path, target: Path) -> None:
+    """Make ``target`` a copy of the qcow2 ``base``, to which ``write_changed`` writes."""
+    jail.run(["cp", "--reflink=auto", base, target], deadline=_SECONDS)
+
+
+def write_changed(jail: Jail, new: Path, changed: Iterable[int], target: Path, scratch: Path) -> None:
+    """Make of ``target``, a copy of another disk's qcow2, that of ``new``, which differs in the clusters ``changed``.
 
     Raises CommandFailedError where a tool fails or the result is not whole.
     """
-    jail.run(["cp", "--reflink=auto", base, target], deadline=_SECONDS)
     commands, part = scratch / "discard.txt", scratch / "changed.raw"
     size = new.stat().st_size
     with new.open("rb") as source, part.open("wb") as sink, commands.open("w") as script:

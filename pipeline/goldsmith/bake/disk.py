@@ -6,15 +6,16 @@ device-mapper: every file system is written by a program of user space into one 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import textwrap
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 from goldsmith.bake.bootloader import esp_files, install_bios_boot_sector, install_grub, require_grub
-from goldsmith.bake.clusters import changed_clusters, write_changed
+from goldsmith.bake.clusters import begin, changed_clusters, write_changed
 from goldsmith.bake.ext4_changes import change_root
 from goldsmith.bake.layout import MIB, Layout
 from goldsmith.bake.root_file_system import make_root
@@ -40,20 +41,23 @@ def fstab(layout: Layout) -> str:
 class BaseDisk:
     """The disk of a base tree, without boot loaders: ``image`` gives it as a compressed qcow2, ``raw`` is it as it is.
 
-    It may still be compressed while ``raw`` is read; ``image`` waits for that.  ``listing`` is of the tree on it.
+    It may still be compressed while ``raw`` is read; ``image`` waits for that.  ``copy`` gives a copy of ``raw`` to
+    write to, once.  ``listing`` is of the tree on it.
     """
 
     image: Callable[[], Path]
     raw: Path
+    copy: Callable[[], Path]
     listing: Mapping[str, Entry]
 
 
 def complete_tree(jail: Jail, tree: Path) -> None:
     """Make of a tree (a folder owned by root in the jail) that of a disk."""
-    # DIB's tar leaves out the folders of the kernel's own file systems and keeps its loop device's lost+found.
     folders = [tree / name for name in ("proc", "sys", "dev", "run", "boot/efi")]
     jail.run(["mkdir", "-p", *folders], deadline=10)
     jail.run(["rm", "-rf", tree / "lost+found"], deadline=10)
+    # They are of processes that have ended; a tar has none either.
+    jail.run(["find", tree, "-xdev", "-type", "s", "-delete"], deadline=60)
 
 
 def make_base(jail: Jail, tree: Path, scratch: Path, layout: Layout, raw: Path, *, epoch: int) -> None:
@@ -78,15 +82,15 @@ def make_disk(
     *,
     epoch: int,
     progress: Progress,
+    tree_is_read: Callable[[], object] = lambda: None,
 ) -> None:
     """Write ``tree``, which was changed since it was put on ``base``, as a qcow2 to ``target``.
 
-    What did not change is taken from ``base``, compressed as it is.  ``scratch`` is an empty folder with room for the
-    raw disk; ``epoch`` as for the base.  Raises InputError if the tree has no boot loader, CommandFailedError if a
-    tool fails.
+    What did not change is taken from ``base``, compressed as it is; its copy is written to.  ``scratch`` is an empty
+    folder; ``epoch`` as for the base.  ``tree_is_read`` is called when nothing needs the tree any more.  Raises
+    InputError if the tree has no boot loader, CommandFailedError if a tool fails.
     """
     require_grub(tree)
-    raw = scratch / "disk.raw"
     # FAT keeps local times: the build host's time zone would be in the image.
     stamp = {"SOURCE_DATE_EPOCH": str(epoch), "TZ": "UTC"}
     with progress.step("boot loaders"):
@@ -94,19 +98,31 @@ def make_disk(
         table.write_text(fstab(layout))
         jail.run(["install", "-m", "0644", table, tree / "etc/fstab"], deadline=10)
         install_grub(jail, tree, scratch, layout)
-    with progress.step("changes to the disk"), ThreadPoolExecutor() as pool:
-        after = pool.submit(listing, jail, tree)
-        # The caller's, though root writes it.
-        raw.touch()
-        jail.run(["cp", "--reflink=auto", "--sparse=always", base.raw, raw], deadline=COMPRESSION_SECONDS)
-        _make_table(jail, scratch, layout, raw)
-        # Each of these writes to a part of the disk that is its own.
-        esp = pool.submit(_make_esp, jail, tree, scratch, layout, raw, stamp)
-        change_root(jail, raw, layout, tree, changes(base.listing, after.result()), scratch, epoch=epoch)
-        esp.result()
-        install_bios_boot_sector(jail, tree, scratch, raw)
-    with progress.step("compressed qcow2"):
-        write_changed(jail, base.image(), raw, changed_clusters(base.raw, raw), target, scratch)
+    with _removed_unless_done(jail, target), ThreadPoolExecutor() as pool:
+        begun = pool.submit(lambda: begin(jail, base.image(), target))
+        with progress.step("changes to the disk"):
+            after = pool.submit(listing, jail, tree)
+            raw = base.copy()
+            _make_table(jail, scratch, layout, raw)
+            # Each of these writes to a part of the disk that is its own.
+            esp = pool.submit(_make_esp, jail, tree, scratch, layout, raw, stamp)
+            change_root(jail, raw, layout, tree, changes(base.listing, after.result()), scratch, epoch=epoch)
+            esp.result()
+            install_bios_boot_sector(jail, tree, scratch, raw)
+            tree_is_read()
+        with progress.step("compressed qcow2"):
+            changed = changed_clusters(base.raw, raw)
+            begun.result()
+            write_changed(jail, raw, changed, target, scratch)
+
+
+@contextlib.contextmanager
+def _removed_unless_done(jail: Jail, target: Path) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        jail.run(["rm", "-f", target], deadline=60)
+        raise
 
 
 def _make_table(jail: Jail, scratch: Path, layout: Layout, raw: Path) -> None:

@@ -1,13 +1,16 @@
 """The initramfs of a base tree's kernels, made beside the disk of that tree.
 
-It takes as long as the disk and needs nothing of it; so a build leaves it out (element no-initramfs), and neither waits
-for the other.
+It takes longer than the disk and needs nothing of it; so a build leaves it out (element no-initramfs), and neither
+waits for the other.  It is begun when the packages are installed: the last scripts of a build change nothing that it is
+made of, and where they did, it is made once more.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from goldsmith.bake import dib
@@ -28,6 +31,20 @@ _MAKE = dib.OWN_ELEMENTS / "one-initramfs" / "finalise.d" / "00-one-initramfs"
 _PROGRAM = ("usr/sbin/update-initramfs", "sbin/update-initramfs")
 _SECONDS = 900.0
 _NO_OVERLAY = 75
+#: what may change after it was made: no program that makes an initramfs reads it
+_OF_NO_CONCERN = re.compile(
+    r"tmp/.*|etc/(machine-id|resolv\.conf(\.ORIG)?|(apt|dpkg|dib-manifests)(/.*)?)|usr/local/s?bin(/.*)?"
+    r"|usr/sbin/(policy-rc\.d|start-stop-daemon(\.REAL)?|initctl(\.REAL)?)"
+    r"|var/(log|cache)(/.*)?|var/lib/(apt|dbus|dpkg)(/.*)?"
+)
+
+
+@dataclass(frozen=True)
+class Early:
+    """``tar`` is what the initramfs adds to a tree that was as ``inventory`` says."""
+
+    tar: Path
+    inventory: Mapping[str, str]
 
 
 def key_of(identity: Identity, plan: Plan) -> str | None:
@@ -61,6 +78,35 @@ def make_within(jail: Jail, tree: Path, before: dict[str, Entry], scratch: Path,
     names.write_bytes(_lines(entry.path for entry in (*done.folders, *done.made)))
     words = ["--numeric-owner", "--no-recursion", "--null", "--verbatim-files-from"]
     jail.run(["tar", "-C", tree, *words, "--files-from", names, "-cf", target], deadline=_SECONDS)
+
+
+def make_early(jail: Jail, tree: Path, scratch: Path, target: Path, *, epoch: int) -> Early | None:
+    """As ``make_beside``, of a tree that is not finished, and may be renamed meanwhile; None where it was not made."""
+    if not is_wanted(tree):
+        return None
+    here, work = scratch / "tree", scratch / "work"
+    for folder in (here, work):
+        folder.mkdir()
+    jail.run(["mount", "--bind", tree, here], deadline=30)
+    try:
+        before = inventory(jail, here)
+        return Early(target, before) if make_beside(jail, here, work, target, epoch=epoch) else None
+    finally:
+        jail.run(["umount", "--lazy", here], deadline=30)
+
+
+def holds(early: Early, finished: Mapping[str, str]) -> bool:
+    """Whether the initramfs of the tree, of which that is the inventory when it is finished, is that one."""
+    paths = early.inventory.keys() | finished.keys()
+    changed = (path for path in paths if early.inventory.get(path) != finished.get(path))
+    return all(_OF_NO_CONCERN.fullmatch(path) for path in changed)
+
+
+def inventory(jail: Jail, tree: Path) -> dict[str, str]:
+    """Of each path what changes with the file; a folder's is in its files but for its mode and owner."""
+    shown = ["-type", "d", "-printf", r"%m,%U,%G %P\0", "-o", "-printf", r"%i,%C@,%m,%y %P\0"]
+    said = jail.run(["find", tree, "-xdev", *shown], deadline=_SECONDS).stdout
+    return {path: facts for facts, _, path in (entry.partition(" ") for entry in said.split("\0") if entry)}
 
 
 def _lines(paths: Iterable[str]) -> bytes:

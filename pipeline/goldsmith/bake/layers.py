@@ -36,7 +36,10 @@ _KNOWN = frozenset({
 })  # fmt: skip
 #: inputs of the plan that decide about the base, beside those of its elements
 _INPUTS = ("dib", "base", "packages", "mirror")
-_CODE = ("code:bake/dib.py", "code:bake/dib_elements/", "code:bake/base_tree.py", "code:bake/layers.py", "code:host/")
+_CODE = (
+    *("code:bake/dib.py", "code:bake/dib_elements/", "code:bake/base.py", "code:bake/base_tree.py"),
+    *("code:bake/list_tree.py", "code:bake/layers.py", "code:host/"),
+)
 #: after the one in which the initramfs is made at the latest
 _LAST_PHASES = ("block-device.d", "pre-finalise.d", "finalise.d", "cleanup.d")
 _SOURCE_SECONDS = 60.0

@@ -9,13 +9,6 @@ from goldsmith.bake.layout import Layout
 from goldsmith.host.jail import Jail
 
 
-def date_back(jail: Jail, tree: Path, epoch: int) -> None:
-    """In ``tree``, make times after ``epoch`` (seconds) ``epoch``, as in packages that are built reproducibly."""
-    at = f"@{epoch}"
-    later: list[str | Path] = ["find", tree, "-newermt", at, "-exec", "touch", "--no-dereference", f"--date={at}"]
-    jail.run([*later, "{}", "+"], deadline=300)
-
-
 def make_root(jail: Jail, tree: Path, scratch: Path, layout: Layout, raw: Path, epoch: int) -> None:
     """Write ``tree`` as ext4 into its partition of ``raw``.
 

@@ -51,9 +51,14 @@ class Changes:
     folders: tuple[Entry, ...]
 
 
-def listing(jail: Jail, tree: Path) -> dict[str, Entry]:
-    """All of ``tree`` by paths, as it is now; sockets are of processes, and left out."""
-    said = jail.run([PYTHON, "-I", list_tree.__file__, tree], deadline=_SECONDS).stdout
+def listing(jail: Jail, tree: Path, *, epoch: int | None = None) -> dict[str, Entry]:
+    """All of ``tree`` by paths, as it is now; sockets are of processes, and left out.
+
+    With ``epoch`` (seconds) mtimes in the tree become whole seconds, and none is later: so packages do that are built
+    reproducibly.
+    """
+    dated = [] if epoch is None else [str(epoch)]
+    said = jail.run([PYTHON, "-I", list_tree.__file__, tree, *dated], deadline=_SECONDS).stdout
     found = {}
     for line in said.splitlines():
         path, inode, changed, modified, mode, uid, gid, links, target, (major, minor), xattrs = json.loads(line)

@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 _AGENT = Path(jail_agent.__file__)
 #: the agent needs no package, so the distribution's own interpreter will do, and sudo keeps its path
 PYTHON = "/usr/bin/python3"
+#: nice value of work that nobody waits for at once
+BESIDE = 15
 _COMMON = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 
 
@@ -99,8 +101,12 @@ class Jail:
         log_file: Path | None = None,
         check: bool = True,
         hint: str | None = None,
+        nice: int = 0,
     ) -> Completed:
-        """As ``goldsmith.host.run.run``, inside the jail; ``stdin`` is a file to read from."""
+        """As ``goldsmith.host.run.run``, inside the jail; ``stdin`` is a file to read from.
+
+        ``nice`` is as nice(1) takes it, against all else on the host.
+        """
         shown = pasteable(argv, env)
         log.debug("jail: %s", shown)
         started = time.monotonic()
@@ -115,6 +121,7 @@ class Jail:
                 stdout=str(out),
                 stderr=str(err),
                 deadline=deadline,
+                nice=nice,
                 **self._request(argv, env),
             )
             if "error" in answer:

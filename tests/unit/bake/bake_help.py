@@ -14,7 +14,6 @@ from typing import Any
 
 from goldsmith.bake.disk import BaseDisk, complete_tree, compression, make_base
 from goldsmith.bake.layout import Layout, make_layout
-from goldsmith.bake.root_file_system import date_back
 from goldsmith.bake.tree_changes import listing
 from goldsmith.host.files import document_digest
 from goldsmith.host.jail import Jail
@@ -101,11 +100,14 @@ def make_base_disk(jail: Jail, tree: Path, folder: Path, layout: Layout) -> Base
     image, raw = folder / "disk.qcow2", folder / "disk.raw"
     complete_tree(jail, tree)
     begun = replace(make_layout(layout.size, "base"), root=layout.root)
-    date_back(jail, tree, EPOCH)
-    before = listing(jail, tree)
+    before = listing(jail, tree, epoch=EPOCH)
     make_base(jail, tree, folder / "work", begun, raw, epoch=EPOCH)
     jail.run(compression(raw, "raw", image, reproducible=True), deadline=60)
-    return BaseDisk(lambda: image, raw, before)
+
+    def copy() -> Path:
+        return Path(shutil.copy(raw, folder / "copy.raw"))
+
+    return BaseDisk(lambda: image, raw, copy, before)
 
 
 def make_plan(

@@ -6,7 +6,8 @@ import os
 import shutil
 import subprocess
 import tarfile
-from collections.abc import Mapping
+import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,14 +15,14 @@ from typing import Any
 import pytest
 from bake_help import EPOCH, make_plan
 
-from goldsmith.bake import base_tree
+from goldsmith.bake import base_tree, initramfs
 from goldsmith.bake import build as bake
 from goldsmith.bake.archive import Archive
-from goldsmith.bake.dib import Tree
+from goldsmith.bake.dib import Follower, Tree
 from goldsmith.bake.disk import BaseDisk
 from goldsmith.bake.layers import Layers
 from goldsmith.bake.layout import Layout
-from goldsmith.errors import HostError
+from goldsmith.errors import CommandFailedError, HostError
 from goldsmith.host.apt_sources import Mirrors
 from goldsmith.host.jail import Jail
 from goldsmith.host.progress import Progress
@@ -61,19 +62,54 @@ class Oven:
     layout: Layout | None = None
     epoch: int = 0
     full: bool = False
+    #: whether the tree has a kernel, what its last scripts write, whether it is left, and whether DIB fails after that
+    kernel: bool = False
+    later: str = ""
+    left: bool = True
+    fails: bool = False
+    #: of which folders an initramfs was made
+    initramfs: list[str] = field(default_factory=list)
+    initrd: int = 0
+    begun: threading.Event = field(default_factory=threading.Event)
     said: io.StringIO = field(default_factory=io.StringIO)
 
-    def build_tree(self, jail: Jail, work: Path, **named: Any) -> Tree:
+    def build_tree(self, jail: Jail, work: Path, *, follower: Follower, **named: Any) -> None:
         self.dib = named
         source = self.folder / "etc"
         source.mkdir(exist_ok=True)
-        tar = work / "tree.tar"
-        with tarfile.open(tar, "w") as stream:
-            stream.add(source, "etc")
-        (work / "manifests/dib-manifests").mkdir(parents=True)
-        (work / "manifests/dib-manifests/dib_environment").write_text('declare -x DIB_A="1"\n')
+        tree = Tree(work / "dib/tree", work / "dib/manifests")
+        shutil.copytree(source, tree.root / "etc")
+        (tree.manifests / "dib-manifests").mkdir(parents=True)
+        (tree.manifests / "dib-manifests/dib_environment").write_text('declare -x DIB_A="1"\n')
         self.trees += 1
-        return Tree(tar, work / "manifests")
+        if self.kernel:
+            self._install(tree.root)
+            follower.installed(tree.root)
+            assert self.begun.wait(30)
+        if self.later:
+            (tree.root / self.later).write_text("of the last scripts")
+        if self.left:
+            follower.left(tree)
+        if self.fails:
+            raise CommandFailedError("disk-image-create", status="exited 1", tail="at the very end")
+
+    def _install(self, tree: Path) -> None:
+        for name in ("boot", "usr/sbin"):
+            (tree / name).mkdir(parents=True, exist_ok=True)
+        (tree / "boot/vmlinuz-6.1").touch()
+        program = tree / "usr/sbin/update-initramfs"
+        program.touch()
+        program.chmod(0o755)
+
+    def make_beside(self, jail: Jail, tree: Path, scratch: Path, target: Path, *, epoch: int) -> bool:
+        """Who asks first is answered when the tree is finished."""
+        self.initramfs.append(tree.name)
+        self.begun.set()
+        with tarfile.open(target, "w") as stream:
+            member = tarfile.TarInfo("./boot/initrd.img-6.1")
+            member.size = len(self.initramfs)
+            stream.addfile(member, io.BytesIO(bytes(member.size)))
+        return True
 
     def lay_over(self, jail: Jail, plan: Plan, layers: Layers, root: Path, scratch: Path, **named: Any) -> Any:
         self.over = named
@@ -94,15 +130,19 @@ class Oven:
         *,
         epoch: int,
         progress: Progress,
+        tree_is_read: Callable[[], object],
     ) -> None:
         self.base = base
         self.unpacked = {path.name for path in tree.iterdir()}
         self.keys = {path.name: path.read_text() for path in tree.glob("etc/ssh/*key")}
+        initrd = tree / "boot/initrd.img-6.1"
+        self.initrd = initrd.stat().st_size if initrd.exists() else 0
         self.layout, self.epoch = layout, epoch
         if self.full:
             raise HostError("no space left on device")
         with progress.step("disk"):
             jail.run(["cp", "/etc/hostname", target], deadline=10)
+        tree_is_read()
 
     def bake(
         self,
@@ -134,6 +174,7 @@ def oven(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Oven:
     settings = from_environment({"HOME": str(tmp_path), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"})
     made = Oven(settings, tmp_path)
     monkeypatch.setattr(base_tree, "build_tree", made.build_tree)
+    monkeypatch.setattr(initramfs, "make_beside", made.make_beside)
     monkeypatch.setattr(bake, "lay_over", made.lay_over)
     monkeypatch.setattr(bake, "make_disk", made.make_disk)
     monkeypatch.setattr(bake, "host_mirrors", lambda distribution: HOST)
@@ -155,7 +196,6 @@ def test_image_and_manifest_are_the_callers_and_agree(oven: Oven) -> None:
     assert [package.name for package in manifest.packages] == ["bash"]
     assert [step.name for step in manifest.steps] == [
         "tree (diskimage-builder)",
-        "unpack the base",
         "disk and initramfs of the base",
         "disk",
     ]
@@ -181,6 +221,39 @@ def test_what_each_build_makes_another_is_in_the_tree_and_not_on_the_disk_of_the
         assert "/etc/ssh" in oven.base.listing and "/etc/ssh/ssh_host_rsa_key" not in oven.base.listing
         assert oven.keys == {"ssh_host_rsa_key": "of this build"}
     assert oven.trees == 1
+
+
+def test_the_initramfs_is_begun_while_the_tree_is_made(oven: Oven) -> None:
+    oven.kernel, oven.later = True, "etc/machine-id"
+    oven.bake(Archive({"suite": "a" * 64}, EPOCH, "amd64"))
+    # Under a name that stays, whatever becomes of the tree's; it is the only one.
+    assert oven.initramfs == ["tree"]
+    assert oven.initrd == 1
+    assert oven.base is not None
+    assert "/boot/vmlinuz-6.1" in oven.base.listing and "/boot/initrd.img-6.1" not in oven.base.listing
+    # From the store it is the same.
+    oven.bake(Archive({"suite": "a" * 64}, EPOCH, "amd64"), recipe={"disk": {"size": "2GiB"}})
+    assert (oven.trees, oven.initramfs, oven.initrd) == (1, ["tree"], 1)
+
+
+def test_it_is_made_once_more_where_the_last_scripts_changed_what_it_is_made_of(oven: Oven) -> None:
+    oven.kernel, oven.later = True, "boot/config"
+    oven.bake()
+    assert oven.initramfs == ["tree", "root"]
+    assert oven.initrd == 2
+
+
+def test_what_fails_at_the_very_end_fails_the_bake(oven: Oven) -> None:
+    oven.fails = True
+    now = Archive({"suite": "a" * 64}, EPOCH, "amd64")
+    with pytest.raises(CommandFailedError) as caught:
+        oven.bake(now)
+    assert caught.value.tail == "at the very end"
+    assert list((oven.settings.cache_dir / "artefacts/tree").glob("[0-9a-f]*")) == []
+    # Before there is a tree, too: nobody waits for it for ever.
+    oven.left = False
+    with pytest.raises(CommandFailedError):
+        oven.bake(now)
 
 
 @pytest.mark.parametrize("full", [False, True])

@@ -4,33 +4,62 @@ import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from goldsmith.bake import dib
 from goldsmith.bake.dib import Tree, build_tree
-from goldsmith.errors import CommandFailedError, ExitCode, HostError
+from goldsmith.errors import CommandFailedError, ExitCode, HarnessError, HostError
 from goldsmith.host.jail import Jail
+from goldsmith.host.run import Completed
 
-#: notes its words and variables beside the tree, then does as DIB does: a tar, and a manifest for root alone
+#: notes its words and variables beside the tree, then does as DIB does: a tree, and a manifest for root alone
 FAKE = """\
 #!/bin/sh
 printf '%s\n' "$@" > words
 env > variables
 pwd > folder
-while test "$1" != -o; do shift; done
+export TMP_BUILD_DIR="$TMP_DIR/dib_build.1"
 for line in 1 2 3; do echo "line $line"; echo "warning $line" >&2; done
-test "$DIB_T_MODE" = fail && { echo "E: Unable to locate package bahs" >&2; exit 100; }
-echo tree > "$2.tar"
+test "$DIB_T_MODE" = fail && { echo "E: Unable to locate package bahs" >&2; "$EXTRA_DETACH"; exit 100; }
+mkdir -p "$TMP_DIR/dib_build.1/mnt/tmp"
+echo tree > "$TMP_BUILD_DIR/mnt/file"
+touch "$TMP_BUILD_DIR/mnt/tmp/packages-are-installed"
+sleep "${DIB_T_SECONDS:-0}"
 mkdir -p "$DIB_MANIFEST_SAVE_DIR/dib-manifests"
 echo 'declare -x DIB_A="1"' > "$DIB_MANIFEST_SAVE_DIR/dib-manifests/dib_environment"
 chmod 0600 "$DIB_MANIFEST_SAVE_DIR/dib-manifests/dib_environment"
+test "$DIB_T_MODE" = unfinished && { "$EXTRA_DETACH"; exit 0; }
+touch "$TMP_BUILD_DIR/tree-is-finished"
+"$EXTRA_DETACH"
+sleep "${DIB_T_SECONDS:-0}"
+test "$DIB_T_MODE" = "fail at the end" && { echo "E: target is busy" >&2; exit 1; }
+touch ended
 """
 
 
-Builder = Callable[..., Tree]
+@dataclass
+class Followed:
+    """What was told, and whether DIB had ended when it was."""
+
+    work: Path
+    installed_at: Path | None = None
+    tree: Tree | None = None
+    ended: bool = False
+
+    def installed(self, root: Path) -> None:
+        assert (root / "file").read_text() == "tree\n"
+        self.installed_at = root
+
+    def left(self, tree: Tree) -> None:
+        self.tree, self.ended = tree, (self.work / "ended").exists()
+
+
+Builder = Callable[..., Followed]
 
 
 @pytest.fixture
@@ -43,8 +72,9 @@ def build(jail: Jail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Builde
     monkeypatch.setattr(dib.sys, "executable", str(tools / "python"))
     (tmp_path / "work").mkdir()
 
-    def run(packages: tuple[str, ...] = (), **variables: str) -> Tree:
-        return build_tree(
+    def run(packages: tuple[str, ...] = (), **variables: str) -> Followed:
+        followed = Followed(tmp_path / "work")
+        build_tree(
             jail,
             tmp_path / "work",
             elements=("debian-minimal", "networkd"),
@@ -54,7 +84,9 @@ def build(jail: Jail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Builde
             cache=tmp_path / "cache",
             architecture="amd64",
             log_file=tmp_path / "dib.log",
+            follower=followed,
         )
+        return followed
 
     return run
 
@@ -65,14 +97,52 @@ def _variables(folder: Path) -> dict[str, str]:
 
 
 def test_the_words_that_dib_gets(build: Builder, tmp_path: Path) -> None:
-    tree = build(packages=("htop", "vim-tiny"))
-    output = str(tmp_path / "work/dib/tree")
+    followed = build(packages=("htop", "vim-tiny"))
+    output = str(tmp_path / "work/dib/image")
     assert (tmp_path / "work/words").read_text().split("\n")[:-1] == [
-        *("-n", "-a", "amd64", "-t", "tar", "-o", output, "-p", "htop,vim-tiny"),
-        *("debian-minimal", "networkd", "tree-only", "kept-downloads", "work-beside", "one-initramfs"),
+        *("-n", "-a", "amd64", "-t", "raw", "-o", output, "-p", "htop,vim-tiny"),
+        *("debian-minimal", "networkd", "tree-only", "no-final-image", "kept-downloads", "work-beside"),
+        "one-initramfs",
     ]
-    assert tree.tar == Path(f"{output}.tar")
-    assert tree.tar.read_text() == "tree\n"
+    assert followed.tree is not None
+    assert (followed.tree.root / "file").read_text() == "tree\n"
+
+
+def test_the_tree_is_handed_over_before_dib_ends(build: Builder, tmp_path: Path) -> None:
+    followed = build(DIB_T_SECONDS="1")
+    assert not followed.ended
+    assert (tmp_path / "work/ended").exists()
+
+
+@pytest.mark.parametrize("in_memory", [True, False])
+def test_that_packages_are_installed_is_told_where_the_tree_stays(
+    build: Builder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, in_memory: bool
+) -> None:
+    # "stat --file-system", which the test must not depend on.
+    stat = tmp_path / "tools/stat"
+    stat.write_text(f"#!/bin/sh\necho {'tmpfs' if in_memory else 'ext2/ext3'}\n")
+    stat.chmod(0o755)
+    ran = Jail.run
+
+    def run(self: Jail, argv: Sequence[str | os.PathLike[str]], **named: Any) -> Completed:
+        return ran(self, [stat, *argv[1:]] if argv[0] == "stat" else argv, **named)
+
+    monkeypatch.setattr(Jail, "run", run)
+    followed = build(DIB_T_SECONDS="1")
+    assert (followed.installed_at is not None) == in_memory
+    assert (_variables(tmp_path).get("DIB_NO_TMPFS") == "1") == in_memory
+    assert followed.tree is not None
+
+
+def test_a_failure_after_that_is_one(build: Builder) -> None:
+    with pytest.raises(CommandFailedError) as caught:
+        build(DIB_T_MODE="fail at the end")
+    assert caught.value.tail.splitlines()[-1] == "E: target is busy"
+
+
+def test_an_unfinished_tree_is_not_handed_over(build: Builder) -> None:
+    with pytest.raises(HarnessError, match="diskimage-builder left no tree"):
+        build(DIB_T_MODE="unfinished")
 
 
 def test_without_packages_there_is_no_option_for_them(build: Builder, tmp_path: Path) -> None:
@@ -131,7 +201,9 @@ def test_without_dib(build: Builder, tmp_path: Path) -> None:
 
 
 def test_manifests_can_be_read_by_the_caller(build: Builder) -> None:
-    path = build().manifests / "dib-manifests/dib_environment"
+    tree = build().tree
+    assert tree is not None
+    path = tree.manifests / "dib-manifests/dib_environment"
     assert path.read_text() == 'declare -x DIB_A="1"\n'
     assert path.stat().st_mode & 0o044 == 0o044
 
@@ -173,10 +245,11 @@ def test_the_block_device_is_asked_once(build: Builder, tmp_path: Path) -> None:
     assert ask(device, "getval", "root-label") == "img\n"
     assert ask(device, "umount") == ask(device, "cleanup") == ""
     assert len(log.read_text().splitlines()) == 1
-    # What was not foreseen is asked as ever, and all else is Python's.
-    ask(device, "getval", "image-path")
+    # There is no image; what was not foreseen is asked as ever, and all else is Python's.
+    assert ask(device, "getval", "image-path") == "none\n"
+    ask(device, "getval", "image-block-device")
     ask("-c", "print(1)")
-    assert log.read_text().splitlines()[1:] == [f"{device} getval image-path", "-c print(1)"]
+    assert log.read_text().splitlines()[1:] == [f"{device} getval image-block-device", "-c print(1)"]
 
 
 def test_the_answers_are_diskimage_builders_own(tmp_path: Path) -> None:

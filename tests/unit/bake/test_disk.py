@@ -150,7 +150,7 @@ def test_the_esp_is_the_same_on_every_host(made: tuple[Path, Path, Path], tmp_pa
         os.utime(path, (stamp, stamp))
     with user_jail({"PATH": PATH, "TZ": "Pacific/Auckland"}) as jail:
         _make(jail, tmp_path, tree)
-    assert _esp(tmp_path / "scratch/disk.raw") == _esp(made[1])
+    assert _esp(tmp_path / "base/copy.raw") == _esp(made[1])
     # the one file that the bake itself writes there has the archive's time
     assert "2025-09-06  12:34" in _mtools("mdir", made[1], "::EFI/debian/grub.cfg")
 

@@ -14,10 +14,10 @@ from pathlib import Path
 import pytest
 from bake_help import EPOCH, make_base_disk, make_tree
 
-from goldsmith.bake.clusters import changed_clusters, write_changed
+from goldsmith.bake.clusters import begin, changed_clusters, write_changed
 from goldsmith.bake.disk import BaseDisk, make_disk
 from goldsmith.bake.layout import make_layout
-from goldsmith.bake.root_file_system import date_back, make_root
+from goldsmith.bake.root_file_system import make_root
 from goldsmith.bake.tree_changes import changes, listing
 from goldsmith.errors import CommandFailedError, InputError
 from goldsmith.host.jail import Jail, user_jail
@@ -118,7 +118,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
         make_disk(jail, tree, base, scratch, LAYOUT, image, epoch=EPOCH, progress=Progress(stream=StringIO()))
         whole.touch()
         os.truncate(whole, LAYOUT.size)
-        date_back(jail, tree, EPOCH)
+        listing(jail, tree, epoch=EPOCH)
         make_root(jail, tree, scratch, LAYOUT, whole, EPOCH)
     _read("qemu-img", "convert", "-O", "raw", image, raw)
     return Made(tree, base, image, raw, whole)
@@ -216,7 +216,8 @@ def test_clusters_that_did_not_change_are_taken_over(made: Made) -> None:
 
 def test_nothing_changed(jail: Jail, tmp_path: Path, made: Made) -> None:
     target = tmp_path / "same.qcow2"
-    write_changed(jail, made.base.image(), made.base.raw, [], target, tmp_path)
+    begin(jail, made.base.image(), target)
+    write_changed(jail, made.base.raw, [], target, tmp_path)
     assert target.read_bytes() == made.base.image().read_bytes()
 
 
@@ -240,7 +241,8 @@ def test_the_last_cluster_of_an_odd_disk_and_holes(jail: Jail, tmp_path: Path) -
     jail.run(["qemu-img", "convert", "-c", "-O", "qcow2", old, image], deadline=60)
     changed = changed_clusters(old, new)
     assert changed == [4, 5, 90, 130, 200]
-    write_changed(jail, image, new, changed, target, tmp_path)
+    begin(jail, image, target)
+    write_changed(jail, new, changed, target, tmp_path)
     jail.run(["qemu-img", "convert", "-O", "raw", target, back], deadline=60)
     assert back.read_bytes() == new.read_bytes()
 
@@ -249,8 +251,9 @@ def test_a_base_that_is_no_disk_is_not_written_over(jail: Jail, tmp_path: Path) 
     base, new = tmp_path / "base", tmp_path / "new"
     base.write_bytes(b"QFI\xfb" + bytes(100))
     new.write_bytes(bytes(65536))
+    begin(jail, base, tmp_path / "target")
     with pytest.raises(CommandFailedError, match="qemu-io"):
-        write_changed(jail, base, new, [0], tmp_path / "target", tmp_path)
+        write_changed(jail, new, [0], tmp_path / "target", tmp_path)
 
 
 def test_a_name_with_a_line_break_is_refused(jail: Jail, tmp_path: Path) -> None:

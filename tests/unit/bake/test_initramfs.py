@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import tarfile
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -131,3 +133,48 @@ def test_who_wants_one(tree: Path) -> None:
     assert initramfs.is_wanted(tree)
     (tree / "usr/sbin/update-initramfs").unlink()
     assert not initramfs.is_wanted(tree)
+
+
+def test_early_of_a_tree_that_is_renamed_meanwhile(jail: Jail, tree: Path, tmp_path: Path) -> None:
+    (tmp_path / "early").mkdir()
+    slow = "end=$((SECONDS + 2)); while test $SECONDS -lt $end; do :; done; mkdir"
+    _script(tree / "usr/sbin/update-initramfs", MAKER.replace("mkdir", slow, 1))
+    target, elsewhere = tmp_path / "made.tar", tmp_path / "elsewhere"
+    with ThreadPoolExecutor(1) as pool:
+        early = pool.submit(initramfs.make_early, jail, tree, tmp_path / "early", target, epoch=EPOCH)
+        while not early.done() and not (tmp_path / "early/work/upper").exists():
+            time.sleep(0.05)
+        tree.rename(elsewhere)
+    made = early.result()
+    if made is None:
+        pytest.skip("this kernel has no overlays here")
+    assert _members(made.tar) == MADE
+    assert initramfs.holds(made, initramfs.inventory(jail, elsewhere))
+
+
+@pytest.mark.parametrize(
+    ("change", "holds"),
+    [
+        ("echo 1 > etc/machine-id; mkdir -p var/log; echo 1 > var/log/dpkg.log; rm -r usr/local/sbin", True),
+        ("mkdir etc/dib-manifests; touch tmp/x usr/sbin/policy-rc.d; chmod 0700 tmp/x", True),
+        ("mkdir -p etc/initramfs-tools", False),
+        ("echo 1 >> usr/sbin/update-initramfs", False),
+        ("rm usr/bin/cat", False),
+        ("chmod 0700 etc", False),
+        ("chmod 0700 usr/bin/cat", False),
+        ("mv usr/bin/cat x; cp -p x usr/bin/cat; rm x", False),
+        ("ln -sf bash usr/bin/sh", False),
+    ],
+)
+def test_whether_it_holds(jail: Jail, tree: Path, tmp_path: Path, change: str, holds: bool) -> None:
+    (tree / "usr/local/sbin").mkdir(parents=True)
+    (tree / "usr/local/sbin/depmod").touch()
+    early = initramfs.Early(tmp_path / "made.tar", initramfs.inventory(jail, tree))
+    assert initramfs.holds(early, initramfs.inventory(jail, tree))
+    subprocess.run(["sh", "-c", change], cwd=tree, check=True)
+    assert initramfs.holds(early, initramfs.inventory(jail, tree)) == holds
+
+
+def test_where_none_is_wanted_none_is_made_early(jail: Jail, tree: Path, tmp_path: Path) -> None:
+    (tree / "boot/vmlinuz-6.1").unlink()
+    assert initramfs.make_early(jail, tree, tmp_path / "early", tmp_path / "made.tar", epoch=EPOCH) is None

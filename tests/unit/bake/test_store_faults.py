@@ -144,7 +144,7 @@ def test_what_is_damaged_in_the_middle_is_made_anew(
     assert warm.made == made
     assert {path.name for path in built.image.parent.iterdir()} == {bake.IMAGE, bake.MANIFEST, "artefact.json"}
     # The steps are those of the bake that counts.
-    assert [step.name for step in built.manifest.steps].count("unpack the base") == 1
+    assert [step.name for step in built.manifest.steps].count("disk") == 1
     warm.require_sound()
     assert warm.build().cached
 
