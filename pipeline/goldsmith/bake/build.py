@@ -232,7 +232,8 @@ def _bake(
     with (
         ThreadPoolExecutor(1) as pool,
         root_jail(settings.base_environment) as jail,
-        scratch_folder(parent, jail) as scratch,
+        # Memory has a folder for each cache: there would be ever more of them.
+        scratch_folder(parent, jail, lasting=parent != settings.memory_dir) as scratch,
     ):
         root, begun, disk, over = (scratch / name for name in ("root", "base", "disk", "over"))
         for each in (begun, disk, over):

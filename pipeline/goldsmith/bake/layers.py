@@ -29,6 +29,8 @@ from goldsmith.settings import Settings
 
 #: what decides about the packages of an element, and the elements that it brings along
 PACKAGES = ("element-deps", "package-installs.yaml", "package-installs.json", "pkg-map")
+#: of the elements whose work is done by other means, those that bring a package with them: rsync
+_WITH_PACKAGES = frozenset({"install-static"})
 #: an element with anything else in its folder may do in a build what nobody can do after it
 _KNOWN = frozenset({
     *PACKAGES, *PHASES, "cleanup.d", "environment.d", "static", "boot.d", "boot.yaml",
@@ -119,7 +121,8 @@ def _reads_initramfs(folder: Path) -> bool:
 def _package_files(element: Element) -> Iterator[Path]:
     """None for an element whose packages and further elements are none: the base does not even know of it."""
     found = [element.folder / name for name in PACKAGES if (element.folder / name).is_file()]
-    if any(path.name.startswith("package-installs") for path in found) or set(dependencies(element)) - SUPPLIED:
+    brings = set(dependencies(element)) - (SUPPLIED - _WITH_PACKAGES)
+    if brings or any(path.name.startswith("package-installs") for path in found):
         yield from found
 
 

@@ -11,9 +11,9 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 from goldsmith.errors import HarnessError
-from goldsmith.host.files import locked
 from goldsmith.host.jail import Jail
 from goldsmith.host.memory import available_memory
 from goldsmith.host.run import run
@@ -42,14 +42,13 @@ def scratch_parent(settings: Settings, needed: int) -> Path:
 
 
 @contextlib.contextmanager
-def scratch_folder(parent: Path, jail: Jail | None = None) -> Iterator[Path]:
-    """An empty folder that is locked while its owner lives and removed at the end.
+def scratch_folder(parent: Path, jail: Jail | None = None, *, lasting: bool = True) -> Iterator[Path]:
+    """An empty folder that is locked while its owner lives and removed at the end; ``parent`` too unless ``lasting``.
 
     ``jail`` removes it where it will hold files of root; programs and devices in it work there, wherever it lies.
     """
-    parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        with locked(parent / _PARENT_LOCK):
+        with _held(parent):
             folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
             lock = stack.enter_context((folder / _LOCK).open("w"))
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -69,6 +68,34 @@ def scratch_folder(parent: Path, jail: Jail | None = None) -> Iterator[Path]:
             # An error of the body must not be covered; what is left is swept by the next build.  The lock goes last.
             with contextlib.suppress(HarnessError):
                 (jail.run if jail else run)(["rm", "-rf", "--one-file-system", inner, folder], deadline=300)
+            if not lasting:
+                _remove_if_empty(parent)
+
+
+@contextlib.contextmanager
+def _held(parent: Path) -> Iterator[None]:
+    """Hold the lock of ``parent``, which is made."""
+    with _lock(parent):
+        yield
+
+
+def _lock(parent: Path) -> IO[str]:
+    path = parent / _PARENT_LOCK
+    while True:
+        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        # Whoever leaves the folder empty may remove it, and the lock with it, while another waits for that.
+        with contextlib.suppress(FileNotFoundError):
+            lock = path.open("a")
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if path.stat().st_ino == os.fstat(lock.fileno()).st_ino:
+                return lock
+
+
+def _remove_if_empty(parent: Path) -> None:
+    with contextlib.suppress(OSError), _held(parent):
+        if not any(parent.glob(f"{_PREFIX}*")):
+            (parent / _PARENT_LOCK).unlink()
+            parent.rmdir()
 
 
 def _is_restricted(folder: Path) -> bool:
@@ -80,7 +107,7 @@ def is_littered(parent: Path) -> bool:
     """Whether a build that was killed left a folder here; says it without root."""
     if not parent.is_dir():
         return False
-    with locked(parent / _PARENT_LOCK):
+    with _held(parent):
         return any(not _in_use(folder) for folder in parent.glob(f"{_PREFIX}*"))
 
 
@@ -90,7 +117,7 @@ def sweep(parent: Path, jail: Jail) -> list[str]:
     Mounts and processes need no sweeping: they died with the namespaces of their build.  Returns what was done.
     """
     done: list[str] = []
-    with locked(parent / _PARENT_LOCK):
+    with _held(parent):
         for folder in sorted(parent.glob(f"{_PREFIX}*")):
             if _in_use(folder):
                 continue

@@ -89,11 +89,19 @@ def test_a_parameter_that_the_base_does_not_read_does_not_either(house: House) -
 
 
 def test_an_element_without_packages_is_nothing_to_the_base(house: House) -> None:
-    house.write("b/element-deps", "install-static\n")
+    house.write("b/element-deps", "package-installs\n")
     house.write("b/schema.yaml", "summary: b\n")
     house.write("b/static/etc/b", "1")
     assert house.base("[a, b]") == house.base("[b, a]") == house.base("[a]")
     assert house.layers("[a, b]").elements == ("debian-minimal", "a")
+
+
+def test_the_package_that_static_files_bring_is_in_the_base(house: House) -> None:
+    # diskimage-builder's install-static installs rsync.
+    house.write("b/element-deps", "install-static\n")
+    house.write("b/schema.yaml", "summary: b\n")
+    house.write("b/static/etc/b", "1")
+    assert house.layers("[a, b]").elements == ("debian-minimal", "a", "b")
 
 
 BASE_CHANGES: dict[str, Callable[[House], None]] = {

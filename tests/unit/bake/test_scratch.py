@@ -149,7 +149,20 @@ def test_a_sweep_waits_while_a_folder_gets_its_lock(jail: Jail, tmp_path: Path) 
     assert done == [f"removed {tmp_path}/build-new"]
 
 
-def test_sweeps_never_hurt_builds_that_come_and_go(tmp_path: Path) -> None:
+def test_the_folder_around_it_goes_when_it_is_empty(jail: Jail, tmp_path: Path) -> None:
+    parent = tmp_path / "memory"
+    with scratch_folder(parent, jail, lasting=False), scratch_folder(parent, jail, lasting=False):
+        assert parent.stat().st_mode & 0o777 == 0o700
+    assert not parent.exists()
+    (parent / "of-another").mkdir(parents=True)
+    with scratch_folder(parent, jail, lasting=False):
+        pass
+    assert [path.name for path in parent.iterdir()] == ["of-another"]
+
+
+@pytest.mark.parametrize("lasting", [True, False])
+def test_sweeps_never_hurt_builds_that_come_and_go(tmp_path: Path, lasting: bool) -> None:
+    parent = tmp_path / "parent"
     wrong: list[str] = []
     ended = Deadline.after(1.0)
 
@@ -157,7 +170,7 @@ def test_sweeps_never_hurt_builds_that_come_and_go(tmp_path: Path) -> None:
         try:
             with user_jail(ENVIRONMENT) as jail:
                 while not ended.passed:
-                    with scratch_folder(tmp_path, jail) as folder:
+                    with scratch_folder(parent, jail, lasting=lasting) as folder:
                         (folder / "file").write_text("x")
                         time.sleep(0.002)
                         (folder / "file").read_text()
@@ -169,11 +182,12 @@ def test_sweeps_never_hurt_builds_that_come_and_go(tmp_path: Path) -> None:
         thread.start()
     with user_jail(ENVIRONMENT) as jail:
         while not ended.passed:
-            sweep(tmp_path, jail)
+            sweep(parent, jail)
     for thread in threads:
         thread.join()
     assert wrong == []
-    assert _builds(tmp_path) == []
+    assert not parent.exists() or _builds(parent) == []
+    assert lasting or list(parent.glob("build-*")) == []
 
 
 def _attached(path: Path) -> str:
