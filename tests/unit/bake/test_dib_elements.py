@@ -65,6 +65,25 @@ def test_depmod_runs_beside_and_is_waited_for(build: Build) -> None:
     assert not {"work-beside", "depmod", "py3compile"} & set(lines)
 
 
+def test_what_is_asked_of_the_database_is_answered_at_once(build: Build) -> None:
+    if not Path("/usr/bin/systemd-hwdb").exists():
+        pytest.skip("there is no systemd-hwdb whose place could be taken")
+    build.program("tmp/hwdb", '#!/bin/sh\nsleep 0.5\necho "said $*" | tee -a /tmp/course\n')
+    said = build.run(
+        "mount --bind /tmp/hwdb /usr/bin/systemd-hwdb; /tmp/pre-install; systemd-hwdb query x;"
+        "rm /tmp/course; systemd-hwdb --usr update; ls /tmp/course 2>/dev/null || echo later; /tmp/post-install"
+    )
+    assert said.splitlines() == ["said query x", "later", "said --usr update"]
+
+
+def test_the_installation_goes_before_it(build: Build) -> None:
+    build.program("sbin/depmod", "#!/bin/sh\nnice > /tmp/nice; cat /proc/self/autogroup > /tmp/group\n")
+    build.run("/tmp/pre-install; depmod 6.1; /tmp/post-install")
+    assert (build.folder / "tmp/nice").read_text() == "15\n"
+    if group := (build.folder / "tmp/group").read_text():
+        assert group.endswith("nice 15\n")
+
+
 def test_a_depmod_that_fails_fails_the_build(build: Build) -> None:
     with pytest.raises(CommandFailedError):
         build.run("echo 3 > /tmp/status; touch /tmp/go; /tmp/pre-install; depmod 6.1; /tmp/post-install")

@@ -55,6 +55,15 @@ def jail() -> Iterator[Jail]:
         yield made
 
 
+@pytest.mark.parametrize("nice", [0, 15])
+def test_work_beside_leaves_the_processors_to_others(jail: Jail, nice: int) -> None:
+    script = "sleep 0.5; nice; cat /proc/self/autogroup 2>/dev/null || true"
+    own, *group = jail.run(["sh", "-c", script], deadline=10, nice=nice).stdout.splitlines()
+    assert int(own) == (nice or os.getpriority(os.PRIO_PROCESS, 0))
+    # Where the kernel has such groups.
+    assert not group or group[0].endswith(f"nice {nice}")
+
+
 def test_the_caller_is_root_in_a_network_of_its_own(jail: Jail) -> None:
     assert jail.run(["id", "-u"], deadline=10).stdout == "0\n"
     links = jail.run(["ip", "-brief", "link"], deadline=10).stdout.split("\n")
