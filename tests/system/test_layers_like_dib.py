@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tarfile
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,9 @@ pytestmark = pytest.mark.system
 
 #: what each has of its own disk, and where the running system has a file system of its own
 NOT_COMPARED = r"\./lost\+found|\./etc/fstab|\./boot/(grub|efi)(/.*)?|\./(dev|proc|sys|run|tmp)(/.*)?"
+#: CPython before 3.11 writes the members of a frozenset in an order that is another in each process: two builds by
+#: diskimage-builder differ there too
+UNORDERED = r".*\.cpython-3(\d|10)\.pyc"
 
 
 @pytest.fixture
@@ -84,8 +88,14 @@ def _on_disk(jail: Jail, place: str, folder: Path) -> dict[str, Entry]:
 
 
 def _differences(one: dict[str, Entry], other: dict[str, Entry]) -> list[str]:
-    names = [name for name in sorted(one.keys() | other.keys()) if one.get(name) != other.get(name)]
+    names = [name for name in sorted(one.keys() | other.keys()) if not _alike(name, one.get(name), other.get(name))]
     return [name for name in names if not re.fullmatch(NOT_COMPARED, name)]
+
+
+def _alike(name: str, one: Entry | None, other: Entry | None) -> bool:
+    if one and other and re.fullmatch(UNORDERED, name):
+        return replace(one, content=b"") == replace(other, content=b"") and len(one.content) == len(other.content)
+    return one == other
 
 
 def _compare(jail: Jail, plan: Plan, workshop: Workshop, folder: Path) -> dict[str, Entry]:

@@ -33,7 +33,7 @@ from goldsmith.store.artefacts import kept
 _SECONDS = 600.0
 #: tree, disk and both times that an initramfs may be made wait for each other
 _THREADS = 6
-_TAR = ("--numeric-owner", "--xattrs", "--xattrs-include=*")
+_TAR = ("--numeric-owner", "--acls", "--xattrs", "--xattrs-include=*")
 #: what each build makes another: set aside while the disk of the base is made, so that this is the same each time, and
 #: an image that removes such a thing carries nothing of it among its base's clusters
 _OF_ONE_BUILD = (

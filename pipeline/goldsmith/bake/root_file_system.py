@@ -8,6 +8,8 @@ from goldsmith.bake.ext4 import FULL, debugfs, place_of, stamp, used_inodes
 from goldsmith.bake.layout import Layout
 from goldsmith.host.jail import Jail
 
+_LABEL = "root"
+
 
 def make_root(jail: Jail, tree: Path, scratch: Path, layout: Layout, raw: Path, epoch: int) -> None:
     """Write ``tree`` as ext4 into its partition of ``raw``.
@@ -17,7 +19,7 @@ def make_root(jail: Jail, tree: Path, scratch: Path, layout: Layout, raw: Path, 
     """
     jail.run(
         [
-            "mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, "-L", "root", "-U", layout.root_uuid,
+            "mke2fs", "-q", "-F", "-t", "ext4", "-d", tree, "-L", _LABEL, "-U", layout.root_uuid,
             # Its checksums begin with a seed of their own: its UUID can be another's without a change to each of them.
             # Debian's GRUB reads it from 2.06 on, kernels from 4.4.
             "-O", "metadata_csum,metadata_csum_seed",
@@ -31,10 +33,8 @@ def make_root(jail: Jail, tree: Path, scratch: Path, layout: Layout, raw: Path, 
     # mke2fs copies these two from the tree, where the kernel keeps them and nobody can set one of them.
     place = place_of(raw, layout)
     used = used_inodes(jail, place)
-    debugfs(
-        jail,
-        place,
-        (f"sif <{inode}> {field} @{epoch}" for inode in used for field in ("atime", "ctime")),
-        scratch,
-        epoch,
-    )
+    stamps = (f"sif <{inode}> {field} @{epoch}" for inode in used for field in ("atime", "ctime"))
+    # How much was written to it follows from the host's memory and the holes in files; nobody counts on from 0.
+    debugfs(jail, place, ["ssv kbytes_written 0", *stamps], scratch, epoch)
+    # debugfs leaves the spare superblocks as they were; this writes them too.
+    jail.run(["tune2fs", "-L", _LABEL, place], deadline=60, env=stamp(epoch))

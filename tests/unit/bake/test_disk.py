@@ -176,6 +176,23 @@ def test_a_tree_that_does_not_fit(jail: Jail, tmp_path: Path) -> None:
     assert not (tmp_path / "image.qcow2").exists()
 
 
+def test_holes_in_files_do_not_show(jail: Jail, tmp_path: Path) -> None:
+    """A tree that was taken from diskimage-builder has them, one that was unpacked from the store has none."""
+    made = []
+    for name, holes in (("taken", True), ("unpacked", False)):
+        tree = make_tree(tmp_path / name)
+        with (tree / "lastlog").open("wb") as stream:
+            if holes:
+                stream.truncate(2 * MIB)
+            else:
+                stream.write(bytes(2 * MIB))
+        for path in (tree, *tree.rglob("*")):
+            os.utime(path, (EPOCH, EPOCH), follow_symlinks=False)
+        base = make_base_disk(jail, tree, tmp_path / f"base-{name}", LAYOUT)
+        made.append(base.raw.read_bytes())
+    assert made[0] == made[1]
+
+
 def test_a_change_that_does_not_fit(jail: Jail, tmp_path: Path) -> None:
     tree = make_tree(tmp_path / "root")
     small = replace(LAYOUT, root=replace(LAYOUT.root, size=16 * MIB))
