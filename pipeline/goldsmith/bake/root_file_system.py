@@ -34,7 +34,7 @@ def make_root(jail: Jail, tree: Path, scratch: Path, layout: Layout, raw: Path, 
     place = place_of(raw, layout)
     used = used_inodes(jail, place)
     stamps = (f"sif <{inode}> {field} @{epoch}" for inode in used for field in ("atime", "ctime"))
-    # How much was written to it follows from the host's memory and the holes in files; nobody counts on from 0.
+    # How much was written to it is another number for the same tree, unpacked; from 0 nobody counts on.
     debugfs(jail, place, ["ssv kbytes_written 0", *stamps], scratch, epoch)
     # debugfs leaves the spare superblocks as they were; this writes them too.
     jail.run(["tune2fs", "-L", _LABEL, place], deadline=60, env=stamp(epoch))
