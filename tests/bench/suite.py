@@ -129,11 +129,24 @@ def run(
     parser.add_argument("--only", choices=names, action="append", default=[], help="leave the other programs out")
     args = parser.parse_args(arguments)
     suites = [suite for suite in suites if suite.name in (args.only or names)]
-    had = {(r.suite, r.name): r for file in args.have for r in results.from_document(json.loads(file.read_text())).rows}
+    before = [results.from_document(json.loads(file.read_text())) for file in args.have]
+    had = {(row.suite, row.name): row for report in before for row in report.rows}
     with _own_folder(args.folder) as folder, _own_cache(folder):
         workshop = Workshop(folder, args)
+        hosts = [report.host for report in before] if any(suite.had(had) for suite in suites) else []
+        if not all(suite.had(had) for suite in suites):
+            hosts.append(host_facts(args.rounds))
         rows = tuple(row for suite in suites for row in suite.had(had) or suite.run(workshop, args.rounds))
-        return Report(host_facts(args.rounds), rows, tuple(p for suite in suites for p in suite.promises)), args
+        return Report(merged(hosts), rows, tuple(p for suite in suites for p in suite.promises)), args
+
+
+def merged(hosts: Sequence[Mapping[str, str | int]]) -> dict[str, str | int]:
+    """What is known of where and when it was measured; of what is not the same in all, every value."""
+    found: dict[str, str | int] = {}
+    for name in dict.fromkeys(name for host in hosts for name in host):
+        values = list(dict.fromkeys(host[name] for host in hosts if name in host))
+        found[name] = values[0] if len(values) == 1 else ", ".join(map(str, values))
+    return found
 
 
 def main(suite: Suite, description: str | None) -> int:

@@ -150,6 +150,19 @@ def test_what_was_measured_before_is_taken_if_it_is_all_there(tmp_path: Path, mo
     assert all(len(row.rounds) == 2 for row in report.rows if row.suite == "build")
 
 
+def test_what_holds_for_figures_of_two_runs_is_said_of_both(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suite, "host_facts", lambda rounds: {"commit": "new", "rounds": rounds})
+    other = Suite((dataclasses.replace(ROWS[0], suite="other"),), (), _suite(_one_round).opened)
+    mine, common = _suite(_one_round), ["--rounds", "2", "--folder", str(tmp_path)]
+    before, _ = suite.run([mine], None, common)
+    had = tmp_path / "had.json"
+    had.write_text(json.dumps(results.as_document(dataclasses.replace(before, host={"commit": "old", "rounds": 2}))))
+    assert suite.run([mine], None, [*common, "--have", str(had)])[0].host == {"commit": "old", "rounds": 2}
+    assert suite.run([mine, other], None, [*common, "--have", str(had)])[0].host == {"commit": "old, new", "rounds": 2}
+    had.write_text(json.dumps({**json.loads(had.read_text()), "rows": []}))
+    assert suite.run([mine], None, [*common, "--have", str(had)])[0].host == {"commit": "new", "rounds": 2}
+
+
 def test_the_others_are_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(suite, "host_facts", lambda rounds: {"rounds": rounds})
     other = Suite(
