@@ -109,7 +109,7 @@ def test_the_words_that_dib_gets(build: Builder, tmp_path: Path) -> None:
 
 
 def test_the_tree_is_handed_over_before_dib_ends(build: Builder, tmp_path: Path) -> None:
-    followed = build(DIB_T_SECONDS="1")
+    followed = build(DIB_T_SECONDS="2")
     assert not followed.ended
     assert (tmp_path / "work/ended").exists()
 

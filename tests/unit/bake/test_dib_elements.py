@@ -68,10 +68,11 @@ def test_depmod_runs_beside_and_is_waited_for(build: Build) -> None:
 def test_what_is_asked_of_the_database_is_answered_at_once(build: Build) -> None:
     if not Path("/usr/bin/systemd-hwdb").exists():
         pytest.skip("there is no systemd-hwdb whose place could be taken")
-    build.program("tmp/hwdb", '#!/bin/sh\nsleep 0.5\necho "said $*" | tee -a /tmp/course\n')
+    update = 'case "$*" in *update*) while [ ! -e /tmp/go ]; do sleep 0.05; done ;; esac'
+    build.program("tmp/hwdb", f'#!/bin/sh\n{update}\necho "said $*" | tee -a /tmp/course\n')
     said = build.run(
-        "mount --bind /tmp/hwdb /usr/bin/systemd-hwdb; /tmp/pre-install; systemd-hwdb query x;"
-        "rm /tmp/course; systemd-hwdb --usr update; ls /tmp/course 2>/dev/null || echo later; /tmp/post-install"
+        "mount --bind /tmp/hwdb /usr/bin/systemd-hwdb; /tmp/pre-install; systemd-hwdb query x; rm /tmp/course;"
+        "systemd-hwdb --usr update; ls /tmp/course 2>/dev/null || echo later; touch /tmp/go; /tmp/post-install"
     )
     assert said.splitlines() == ["said query x", "later", "said --usr update"]
 

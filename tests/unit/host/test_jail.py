@@ -57,7 +57,7 @@ def jail() -> Iterator[Jail]:
 
 @pytest.mark.parametrize("nice", [0, 15])
 def test_work_beside_leaves_the_processors_to_others(jail: Jail, nice: int) -> None:
-    script = "sleep 0.5; nice; cat /proc/self/autogroup 2>/dev/null || true"
+    script = "sleep 1; nice; cat /proc/self/autogroup 2>/dev/null || true"
     own, *group = jail.run(["sh", "-c", script], deadline=10, nice=nice).stdout.splitlines()
     assert int(own) == (nice or os.getpriority(os.PRIO_PROCESS, 0))
     # Where the kernel has such groups.
