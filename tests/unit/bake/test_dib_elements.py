@@ -60,7 +60,9 @@ def test_depmod_runs_beside_and_is_waited_for(build: Build) -> None:
         "touch /tmp/go; /tmp/post-install; cat /tmp/course; ls /tmp /usr/local/sbin"
     )
     lines = said.splitlines()
-    assert lines[:5] == ["none ended", "begun 6.1", "ended 6.1", "begun 6.2", "ended 6.2"]
+    first, second = (["begun 6.1", "ended 6.1"], ["begun 6.2", "ended 6.2"])
+    # One at a time; which is the first that gets the lock is anybody's guess.
+    assert lines[:5] in (["none ended", *first, *second], ["none ended", *second, *first])
     # Nothing of it is left in the tree.
     assert not {"work-beside", "depmod", "py3compile"} & set(lines)
 
