@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 import subprocess
@@ -205,3 +206,27 @@ def test_what_apt_has_removed_of_the_lists_is_there_again(downloads: Downloads) 
     (lists / "host_dists_trixie-security_InRelease").unlink()
     downloads.hook("customize")
     assert downloads.names(lists) == ["host_dists_trixie-security_InRelease"]
+
+
+@pytest.mark.parametrize("damage", ["none", "flipped", "cut", "of another release"])
+def test_a_list_that_is_not_what_the_archive_has_signed_is_not_given_to_apt(downloads: Downloads, damage: str) -> None:
+    names = [f"host_dists_trixie_{name}" for name in ("InRelease", "main_binary-amd64_Packages")]
+    release, packages = (downloads.kept / "lists" / name for name in names)
+    packages.parent.mkdir(parents=True)
+    content = b"Package: dash\nVersion: 1\n"
+    digest = hashlib.sha256(content).hexdigest()
+    release.write_text(f"SHA256:\n {digest} {len(content)} main/binary-amd64/Packages\n")
+    packages.write_bytes({"none": content, "flipped": b"p" + content[1:], "cut": content[:9]}.get(damage, b"other"))
+    downloads.hook("setup")
+    assert downloads.names(downloads.tree / "var/lib/apt/lists") == (names if damage == "none" else names[:1])
+
+
+def test_a_list_is_kept_as_a_whole_or_not_at_all(downloads: Downloads) -> None:
+    name = "host_dists_trixie_main_binary-amd64_Packages"
+    downloads.write(f"var/lib/apt/lists/{name}")
+    # Killed while it was copied.
+    (downloads.kept / "lists").mkdir(parents=True)
+    (downloads.kept / "lists/.part").write_text("half")
+    downloads.script("root.d/76-kept-downloads")
+    assert downloads.names(downloads.kept / "lists") == [name]
+    assert (downloads.kept / "lists" / name).read_text() == f"var/lib/apt/lists/{name}"
