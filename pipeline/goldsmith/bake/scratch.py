@@ -48,7 +48,7 @@ def scratch_folder(parent: Path, jail: Jail | None = None, *, lasting: bool = Tr
     ``jail`` removes it where it will hold files of root; programs and devices in it work there, wherever it lies.
     """
     with contextlib.ExitStack() as stack:
-        with _held(parent):
+        with _lock(parent):
             folder = Path(tempfile.mkdtemp(prefix=_PREFIX, dir=parent))
             lock = stack.enter_context((folder / _LOCK).open("w"))
             fcntl.flock(lock, fcntl.LOCK_EX)
@@ -72,27 +72,27 @@ def scratch_folder(parent: Path, jail: Jail | None = None, *, lasting: bool = Tr
                 _remove_if_empty(parent)
 
 
-@contextlib.contextmanager
-def _held(parent: Path) -> Iterator[None]:
-    """Hold the lock of ``parent``, which is made."""
-    with _lock(parent):
-        yield
-
-
 def _lock(parent: Path) -> IO[str]:
+    """The lock of ``parent``, which is made; held until it is closed."""
     path = parent / _PARENT_LOCK
     while True:
-        parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # Whoever leaves the folder empty may remove it, and the lock with it, while another waits for that.
-        with contextlib.suppress(FileNotFoundError):
-            lock = path.open("a")
+        # Whoever leaves the folder empty may remove it, and the lock with it, at any moment until we hold that.
+        with contextlib.suppress(FileNotFoundError), contextlib.ExitStack() as unless_held:
+            try:
+                parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            except FileExistsError:
+                # Removed since mkdir saw it, or no folder.
+                if not stat.S_ISDIR(parent.stat().st_mode):
+                    raise
+            lock = unless_held.enter_context(path.open("a"))
             fcntl.flock(lock, fcntl.LOCK_EX)
             if path.stat().st_ino == os.fstat(lock.fileno()).st_ino:
+                unless_held.pop_all()
                 return lock
 
 
 def _remove_if_empty(parent: Path) -> None:
-    with contextlib.suppress(OSError), _held(parent):
+    with contextlib.suppress(OSError), _lock(parent):
         if not any(parent.glob(f"{_PREFIX}*")):
             (parent / _PARENT_LOCK).unlink()
             parent.rmdir()
@@ -107,7 +107,7 @@ def is_littered(parent: Path) -> bool:
     """Whether a build that was killed left a folder here; says it without root."""
     if not parent.is_dir():
         return False
-    with _held(parent):
+    with _lock(parent):
         return any(not _in_use(folder) for folder in parent.glob(f"{_PREFIX}*"))
 
 
@@ -117,7 +117,7 @@ def sweep(parent: Path, jail: Jail) -> list[str]:
     Mounts and processes need no sweeping: they died with the namespaces of their build.  Returns what was done.
     """
     done: list[str] = []
-    with _held(parent):
+    with _lock(parent):
         for folder in sorted(parent.glob(f"{_PREFIX}*")):
             if _in_use(folder):
                 continue
