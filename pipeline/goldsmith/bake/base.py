@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 from goldsmith.bake import initramfs
@@ -79,6 +80,7 @@ class _Work:
     variables: Future[str] = field(default_factory=Future)
     listing: Future[dict[str, Entry]] = field(default_factory=Future)
     packed: Future[None] = field(default_factory=Future)
+    initramfs_is_there: Event = field(default_factory=Event)
 
     def installed(self, root: Path) -> None:
         """Begin the initramfs of a tree that is being made."""
@@ -100,6 +102,8 @@ class _Work:
             words: list[str | Path] = ["tar", "-C", self.root, *_TAR, "--sort=name", "-cf", packed.tree, "."]
             self.jail.run(words, deadline=_SECONDS, nice=BESIDE)
             self.packed.set_result(None)
+        # The store can wait: what follows keeps one processor busy, until here it is two.
+        self.initramfs_is_there.wait()
         return packed
 
     def unpack(self, tree: BaseTree) -> None:
@@ -194,8 +198,10 @@ def prepared(
     identity = identify(layers, archive, given, again=again)
     disk = DiskOfBase(jail, plan, identity, settings, scratch, epoch=epoch)
 
-    with ThreadPoolExecutor(_THREADS) as pool:
+    with ThreadPoolExecutor(_THREADS) as pool, contextlib.ExitStack() as end:
         work = _Work(jail, plan, identity, root, settings, scratch, progress, epoch, pool)
+        # Whatever fails, nobody waits for it in vain.
+        end.callback(work.initramfs_is_there.set)
 
         def write() -> None:
             work.listing.result()
@@ -213,6 +219,7 @@ def prepared(
         with progress.step("disk and initramfs of the base") if unpacked is None else contextlib.nullcontext():
             raw = unpacked or pool.submit(write)
             late = pool.submit(work.initramfs, raw)
+            late.add_done_callback(lambda _: work.initramfs_is_there.set())
             raw.result()
             copy = pool.submit(disk.copy)
             image = pool.submit(disk.keep if found is None else lambda: found)

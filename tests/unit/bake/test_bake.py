@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import tarfile
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,6 +71,10 @@ class Oven:
     #: of which folders an initramfs was made
     initramfs: list[str] = field(default_factory=list)
     initrd: int = 0
+    #: seconds that it takes at least, whether the store had the tree by then, and whether it fails
+    slow: float = 0.0
+    packed: bool | None = None
+    no_initramfs: bool = False
     begun: threading.Event = field(default_factory=threading.Event)
     said: io.StringIO = field(default_factory=io.StringIO)
 
@@ -105,6 +110,11 @@ class Oven:
         """Who asks first is answered when the tree is finished."""
         self.initramfs.append(tree.name)
         self.begun.set()
+        if self.slow:
+            time.sleep(self.slow)
+            self.packed = bool(list(self.settings.cache_dir.glob("artefacts/tree/*/tree.tar.zst")))
+        if self.no_initramfs:
+            raise CommandFailedError("making the initramfs", status="exited 1", tail="no room")
         with tarfile.open(target, "w") as stream:
             member = tarfile.TarInfo("./boot/initrd.img-6.1")
             member.size = len(self.initramfs)
@@ -241,6 +251,23 @@ def test_it_is_made_once_more_where_the_last_scripts_changed_what_it_is_made_of(
     oven.bake()
     assert oven.initramfs == ["tree", "root"]
     assert oven.initrd == 2
+
+
+def test_the_store_waits_for_the_initramfs(oven: Oven) -> None:
+    oven.kernel, oven.slow = True, 1.0
+    now = Archive({"suite": "a" * 64}, EPOCH, "amd64")
+    oven.bake(now)
+    assert oven.packed is False
+    assert len(list(oven.settings.cache_dir.glob("artefacts/tree/[0-9a-f]*/tree.tar.zst"))) == 1
+
+
+def test_an_initramfs_that_fails_fails_the_bake(oven: Oven) -> None:
+    oven.kernel = oven.no_initramfs = True
+    with pytest.raises(CommandFailedError) as caught:
+        oven.bake(Archive({"suite": "a" * 64}, EPOCH, "amd64"))
+    assert caught.value.tail == "no room"
+    # Early, and in its turn.
+    assert oven.initramfs == ["tree", "root"]
 
 
 def test_what_fails_at_the_very_end_fails_the_bake(oven: Oven) -> None:
