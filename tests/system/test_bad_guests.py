@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -194,6 +195,11 @@ def _verify(name: str, case: Case, image: Path, folder: Path, workshop: Workshop
     return Outcome(case, artefacts, process.returncode, seconds, peak, left, unchanged, (folder / "stderr").read_text())
 
 
+def _take_through(name: str, guests: SmallGuests, base: Path, folder: Path, workshop: Workshop) -> Outcome:
+    case = CASES[name]
+    return _verify(name, case, guests.disk(name, base, case.script), folder, workshop)
+
+
 @pytest.fixture(scope="session")
 def guests(tmp_path_factory: pytest.TempPathFactory) -> SmallGuests:
     made = SmallGuests(tmp_path_factory.mktemp("small-guests"))
@@ -208,20 +214,19 @@ def outcome(request, guests: SmallGuests, workshop: Workshop, accelerator, tmp_p
     asked = {name for item in items for name in item.callspec.params.values()}
     bases = {"plain": guests.base("plain"), "systemd": guests.base("systemd", systemd_root)}
     folder = tmp_path_factory.mktemp("bad-guests")
-    with ThreadPoolExecutor(max_workers=2) as pool:
+    # In processes of their own: other tests, which run meanwhile, change what belongs to theirs, such as time.sleep.
+    with ProcessPoolExecutor(max_workers=2, mp_context=multiprocessing.get_context("spawn")) as pool:
 
-        def run(name: str) -> Outcome:
-            case = CASES[name]
-            image = guests.disk(name, bases[case.root], case.script)
-            return _verify(name, case, image, folder / name, workshop)
+        def begin(name: str) -> Future[Outcome]:
+            return pool.submit(_take_through, name, guests, bases[CASES[name].root], folder / name, workshop)
 
         # The first test waits for the quickest; then the longest.
         order = sorted(asked, key=lambda name: (name != "no-qemu", name not in ("flood", "reboots", "full"), name))
-        futures = {name: pool.submit(run, name) for name in order}
+        futures = {name: begin(name) for name in order}
 
         def found(name: str) -> Outcome:
             if name not in futures:
-                futures[name] = pool.submit(run, name)
+                futures[name] = begin(name)
             return futures[name].result()
 
         try:

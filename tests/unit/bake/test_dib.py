@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -69,7 +70,8 @@ def build(jail: Jail, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Builde
     tools.mkdir()
     (tools / "disk-image-create").write_text(FAKE)
     (tools / "disk-image-create").chmod(0o755)
-    monkeypatch.setattr(dib.sys, "executable", str(tools / "python"))
+    # Of that module alone: whatever runs beside the tests starts programs with the true one.
+    monkeypatch.setattr(dib, "sys", SimpleNamespace(executable=str(tools / "python")))
     (tmp_path / "work").mkdir()
 
     def run(packages: tuple[str, ...] = (), **variables: str) -> Followed:
