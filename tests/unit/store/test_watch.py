@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -103,6 +104,17 @@ def test_what_is_not_watched_is_nobodys_business(store: ArtefactStore) -> None:
     flip(put(store).file("a"))
     assert watch.handed_out == []
     assert store.put("disk", OTHER, write)
+
+
+def test_two_bakes_beside_each_other_have_a_watch_each(store: ArtefactStore) -> None:
+    first, second = ExitStack(), ExitStack()
+    seen = first.enter_context(watching())
+    with second:
+        # As the first has: nothing yet.
+        second.enter_context(watching())
+    flip(put(store).file("a"))
+    assert seen.lost() == ["tree"]
+    first.close()
 
 
 def test_a_stamp_without_times_may_be_touched_and_no_more(tmp_path: Path) -> None:
