@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -107,14 +106,12 @@ def test_what_is_not_watched_is_nobodys_business(store: ArtefactStore) -> None:
 
 
 def test_two_bakes_beside_each_other_have_a_watch_each(store: ArtefactStore) -> None:
-    first, second = ExitStack(), ExitStack()
-    seen = first.enter_context(watching())
-    with second:
-        # As the first has: nothing yet.
-        second.enter_context(watching())
-    flip(put(store).file("a"))
-    assert seen.lost() == ["tree"]
-    first.close()
+    with watching() as first:
+        with watching():
+            # It ends when both have seen the same: nothing.
+            pass
+        flip(put(store).file("a"))
+        assert first.lost() == ["tree"]
 
 
 def test_a_stamp_without_times_may_be_touched_and_no_more(tmp_path: Path) -> None:
